@@ -1,0 +1,133 @@
+"""The types of the events' fields: each refuses what the contract refuses and says so in its schema."""
+
+import json
+import re
+from datetime import datetime
+from typing import Annotated, Any, Final
+
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
+
+from contracts import limits
+
+_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_REQUEST_ID: Final = re.compile(limits.REQUEST_ID_PATTERN, re.ASCII)
+_TRACE_ID: Final = re.compile(rf"tr-[0-9A-Za-z_-]{{1,{limits.TRACE_ID_LENGTH - 3}}}", re.ASCII)
+_BARE_TRACE_ID: Final = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
+_SPAN_ID: Final = re.compile(rf"[0-9A-Za-z_-]{{1,{limits.SPAN_ID_LENGTH}}}", re.ASCII)
+_PLAIN_KEY: Final = re.compile(r"[\w.:/-]{1,64}", re.ASCII)
+
+
+def _time(value: object) -> object:
+    if isinstance(value, datetime) or (isinstance(value, str) and _RFC_3339.fullmatch(value)):
+        return value
+    msg = "is not an RFC 3339 time with an offset, such as 2026-01-31T12:00:00Z"
+    raise ValueError(msg)
+
+
+def _request_id(value: str) -> str:
+    if len(value) > limits.REQUEST_ID_LENGTH:
+        msg = (
+            f"has {len(value)} characters; the limit is {limits.REQUEST_ID_LENGTH}, the width of MLflow's "
+            "column: use a hash of it, in the trace as well"
+        )
+        raise ValueError(msg)
+    if not _REQUEST_ID.fullmatch(value):
+        msg = (
+            "must be letters, digits and -_.:/=+@ only, at least one: use a hash of it, in the trace as well"
+        )
+        raise ValueError(msg)
+    return value
+
+
+def _trace_id(value: str) -> str:
+    if _BARE_TRACE_ID.fullmatch(value):
+        return f"tr-{value.lower()}"
+    if not _TRACE_ID.fullmatch(value):
+        msg = "is neither an MLflow trace id (tr-…, up to 50 characters) nor 32 hex digits of OpenTelemetry"
+        raise ValueError(msg)
+    return value
+
+
+def _span_id(value: str) -> str:
+    if not _SPAN_ID.fullmatch(value):
+        msg = f"must be 1 to {limits.SPAN_ID_LENGTH} letters, digits, - and _"
+        raise ValueError(msg)
+    return value
+
+
+def _rationale(value: str) -> str:
+    if (size := len(value.encode())) > limits.RATIONALE_BYTES:
+        msg = f"has {size} bytes; the limit is {limits.RATIONALE_BYTES}"
+        raise ValueError(msg)
+    return value
+
+
+def _string_map(value: object) -> object:
+    """Check a dict of strings; a key is named in the message only when it looks like one."""
+    if not isinstance(value, dict):
+        msg = "must be an object of strings"
+        raise ValueError(msg)  # noqa: TRY004 - pydantic turns only ValueError into its own error
+    for key, text in value.items():
+        _check_entry(key, text)
+    if (size := len(json.dumps(value, ensure_ascii=False).encode())) > limits.METADATA_BYTES:
+        msg = f"has {size} bytes as JSON; the limit is {limits.METADATA_BYTES}"
+        raise ValueError(msg)
+    return value
+
+
+def _check_entry(key: object, text: object) -> None:
+    name = f"key {key!r}" if isinstance(key, str) and _PLAIN_KEY.fullmatch(key) else "a key"
+    if not isinstance(key, str) or not 0 < len(key) <= limits.NAME_LENGTH:
+        msg = f"{name} must be a string of 1 to {limits.NAME_LENGTH} characters"
+        raise ValueError(msg)
+    if not isinstance(text, str):
+        msg = f"{name} must hold a string, as MLflow keeps only strings there"
+        raise ValueError(msg)  # noqa: TRY004 - as above
+
+
+def _metadata(value: dict[str, str]) -> dict[str, str]:
+    for key in value:
+        if key.startswith(limits.RESERVED_METADATA):
+            prefix = next(p for p in limits.RESERVED_METADATA if key.startswith(p))
+            msg = f"a key begins with {prefix!r}, which is reserved; rename it"
+            raise ValueError(msg)
+    return value
+
+
+Time = Annotated[
+    AwareDatetime, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
+]
+RequestId = Annotated[
+    str,
+    AfterValidator(_request_id),
+    WithJsonSchema(
+        {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": limits.REQUEST_ID_LENGTH,
+            "pattern": f"^{limits.REQUEST_ID_PATTERN}$",
+        }
+    ),
+]
+TraceId = Annotated[
+    str,
+    AfterValidator(_trace_id),
+    WithJsonSchema({"type": "string", "pattern": "^(tr-[0-9A-Za-z_-]{1,47}|[0-9A-Fa-f]{32})$"}),
+]
+SpanId = Annotated[
+    str,
+    AfterValidator(_span_id),
+    WithJsonSchema({"type": "string", "pattern": f"^[0-9A-Za-z_-]{{1,{limits.SPAN_ID_LENGTH}}}$"}),
+]
+Name = Annotated[str, Field(min_length=1, max_length=limits.NAME_LENGTH)]
+Rationale = Annotated[
+    str,
+    AfterValidator(_rationale),
+    WithJsonSchema({"type": "string", "maxLength": limits.RATIONALE_BYTES}),
+]
+Tags = Annotated[dict[str, str], BeforeValidator(_string_map)]
+Metadata = Annotated[dict[str, str], BeforeValidator(_string_map), AfterValidator(_metadata)]
+Value = Annotated[
+    Any,
+    WithJsonSchema({"type": ["boolean", "number", "string", "array", "object"]}),
+]

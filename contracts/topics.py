@@ -1,0 +1,62 @@
+"""The topics, and how each is kept."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+DAY_MS: Final = 24 * 3600 * 1000
+KEEP_EVENTS_MS: Final = 90 * DAY_MS
+"""Retention of events: as long as the tables that can be rebuilt from them."""
+
+EVENT_BYTES: Final = 1024 * 1024
+"""Largest event record."""
+
+ENVELOPE_BYTES: Final = 2 * EVENT_BYTES
+"""Largest dead letter or parked record: an event of the largest size and our headers."""
+
+
+@dataclass(frozen=True, slots=True)
+class TopicSpec:
+    """One topic as `feedback topics create` makes it; config values are Kafka's own."""
+
+    name: str
+    purpose: str
+    config: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """The names of the topics under one prefix (setting ``FEEDBACK_TOPIC_PREFIX``)."""
+
+    prefix: str = ""
+
+    @property
+    def chat_completed(self) -> str:
+        """Give the topic of `ChatCompleted`."""
+        return f"{self.prefix}chat-completed"
+
+    @property
+    def feedback_submitted(self) -> str:
+        """Give the topic of `FeedbackSubmitted` and `FeedbackWithdrawn`."""
+        return f"{self.prefix}feedback-submitted"
+
+    @property
+    def feedback_logged(self) -> str:
+        """Give the topic of the receipts, `FeedbackLogged`."""
+        return f"{self.prefix}feedback-logged"
+
+    @property
+    def dead_letter(self) -> str:
+        """Give the topic of what could not be logged."""
+        return f"{self.prefix}feedback-dead-letter"
+
+    def specs(self) -> tuple[TopicSpec, ...]:
+        """Give all topics with their configuration."""
+        events = {"retention.ms": str(KEEP_EVENTS_MS), "max.message.bytes": str(EVENT_BYTES)}
+        parked = {"retention.ms": str(KEEP_EVENTS_MS), "max.message.bytes": str(ENVELOPE_BYTES)}
+        return (
+            TopicSpec(self.chat_completed, "ChatCompleted events", events),
+            TopicSpec(self.feedback_submitted, "FeedbackSubmitted and FeedbackWithdrawn events", events),
+            TopicSpec(self.feedback_logged, "FeedbackLogged receipts, one for every outcome", events),
+            TopicSpec(self.dead_letter, "what could not be logged, with the reason", parked),
+        )
