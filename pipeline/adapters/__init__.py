@@ -1,0 +1,1 @@
+"""The ports' real adapters: Postgres and MLflow."""

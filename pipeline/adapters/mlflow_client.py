@@ -1,0 +1,96 @@
+"""The mlflow-tracing client as the pipeline needs it: no hidden retries, errors sorted by what they prove."""
+
+import asyncio
+import os
+import re
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final, Literal, TypeVar
+
+from mlflow.exceptions import MlflowException, RestException
+from mlflow.protos.databricks_pb2 import ErrorCode
+from requests.exceptions import RetryError
+
+T = TypeVar("T")
+
+Finding = Literal["missing", "refused", "away", "failed", "unclear"]
+"""What an error proves.
+
+- ``missing``: the trace or the assessment is not there.
+- ``refused``: the server will never take this.
+- ``away``: nothing was done: no rights, too busy, or its database is away.
+- ``failed``: the server answered 500: the id is there already, or it cannot store this, or it stumbled.
+- ``unclear``: no answer: it may have been done or not.
+
+After the last two, look before writing again.
+"""
+
+_FINDINGS: Final[dict[str, Finding]] = {
+    "RESOURCE_DOES_NOT_EXIST": "missing",
+    "INVALID_PARAMETER_VALUE": "refused",
+    "BAD_REQUEST": "refused",
+    "MALFORMED_REQUEST": "refused",
+    "PERMISSION_DENIED": "away",
+    "UNAUTHENTICATED": "away",
+    "CUSTOMER_UNAUTHORIZED": "away",
+    "REQUEST_LIMIT_EXCEEDED": "away",
+    "TEMPORARILY_UNAVAILABLE": "away",
+    "INTERNAL_ERROR": "failed",
+}
+
+_SERVER_ERROR: Final = 500
+_HIDDEN_STATUS: Final = re.compile(r"too many (\d{3}) error responses")
+
+_TIMEOUT_SECONDS: Final = 15
+
+
+def configure_mlflow(*, concurrency: int) -> None:
+    """Set what the client reads from the environment, where the user has not set it himself.
+
+    Its own retries are switched off: they hide the answer and hold a thread for minutes. A repeated create
+    answers 500, which only looking can tell from a failure.
+    """
+    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(_TIMEOUT_SECONDS))
+    os.environ.setdefault("MLFLOW_HTTP_POOL_MAXSIZE", str(concurrency))
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("DO_NOT_TRACK", "true")
+
+
+def finding(error: MlflowException) -> Finding:
+    """Say what an error proves; only an answer in MLflow's own form proves anything."""
+    code = error_code(error)
+    if isinstance(error, RestException):
+        return _FINDINGS.get(code, "unclear")
+    if (status := _hidden_status(error)) is not None:
+        return "failed" if status == _SERVER_ERROR else "away"
+    return "away" if _FINDINGS.get(code) == "away" else "unclear"
+
+
+def _hidden_status(error: MlflowException) -> int | None:
+    """Give the status of an answer whose body the client threw away: 429 and 5xx become a RetryError."""
+    cause = error.__cause__ or error.__context__
+    found = _HIDDEN_STATUS.search(str(cause)) if isinstance(cause, RetryError) else None
+    return int(found[1]) if found else None
+
+
+def error_code(error: MlflowException) -> str:
+    """Name an error by its code alone: its text may hold what was sent."""
+    code = error.error_code
+    return code if isinstance(code, str) else ErrorCode.Name(code)
+
+
+class MlflowThreads:
+    """Threads for the client, which is synchronous; as many as requests may be under way at once."""
+
+    def __init__(self, concurrency: int) -> None:
+        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="mlflow")
+
+    async def run(self, function: Callable[..., T], *args: object) -> T:
+        """Run a function in one of the threads."""
+        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(function, *args))
+
+    def close(self) -> None:
+        """End the threads once their requests have ended."""
+        self._pool.shutdown(wait=True, cancel_futures=True)

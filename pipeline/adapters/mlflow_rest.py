@@ -1,0 +1,181 @@
+"""The sink over the public mlflow-tracing client: one request an assessment, many at once."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID
+
+import mlflow
+from mlflow.entities import Assessment, AssessmentSource, Expectation, Feedback
+from mlflow.exceptions import MlflowException
+from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
+
+from pipeline.adapters.mlflow_client import MlflowThreads, error_code, finding
+from pipeline.outcomes import Away, Dead, Logged, Retry, SinkOutcome, Superseded, Withdrawn
+from pipeline.ports import Write
+from pipeline.versions import Order
+
+_TRIES: Final = 4
+_LONGEST_WAIT: Final = 1.0
+
+
+class MlflowRestSink:
+    """`Sink` over ``log_assessment``, ``update_assessment`` and ``delete_assessment``.
+
+    An answer that proves nothing is followed by a look (GET) before anything is written again.
+    """
+
+    def __init__(self, threads: MlflowThreads) -> None:
+        self._threads = threads
+
+    async def log(self, writes: Sequence[Write]) -> Sequence[SinkOutcome]:
+        """Write a batch, as many at once as there are threads; an outcome for each, in order."""
+        return await asyncio.gather(*(self._threads.run(log_one, write) for write in writes))
+
+
+@dataclass(frozen=True, slots=True)
+class _Unclear:
+    """Nothing is proven: look before writing again; ``answered`` tells a 500 from no answer at all."""
+
+    answered: bool
+    detail: str
+
+
+def log_one(write: Write) -> SinkOutcome:
+    """Write one version; blocks for as long as its requests take."""
+    if write.version.op == "withdraw":
+        return _withdraw(write)
+    look_first = write.may_exist
+
+    def attempt() -> SinkOutcome | _Unclear:
+        nonlocal look_first
+        result = _look_and_edit(write) if look_first else None
+        look_first = True
+        return _create(write) if result is None else result
+
+    retrying = Retrying(
+        retry=retry_if_result(lambda result: isinstance(result, _Unclear)),
+        stop=stop_after_attempt(_TRIES),
+        wait=wait_random_exponential(multiplier=0.05, max=_LONGEST_WAIT),
+        retry_error_callback=_last,
+    )
+    result = retrying(attempt)
+    match result:
+        case _Unclear(answered=False):
+            return Away("mlflow", result.detail)
+        case _Unclear():
+            # Each try but the first began with a look that MLflow answered: it is there and takes other things.
+            return Dead("rejected", f"MLflow answers, but fails to store this each time: {result.detail}")
+        case _:
+            return result
+
+
+def _last(state: RetryCallState) -> SinkOutcome | _Unclear:
+    result: SinkOutcome | _Unclear = (
+        state.outcome.result() if state.outcome else _Unclear(answered=False, detail="")
+    )
+    return result
+
+
+def _look_and_edit(write: Write) -> SinkOutcome | _Unclear | None:
+    """Edit what MLflow holds, or give None when it holds nothing."""
+    try:
+        standing = mlflow.get_assessment(write.trace_id, write.version.assessment_id)
+    except MlflowException as error:
+        found = finding(error)
+        return None if found == "missing" else _away(error)
+    return _edit(write, standing)
+
+
+def _edit(write: Write, standing: Assessment) -> SinkOutcome | _Unclear:
+    version, there = write.version, _order(standing)
+    if there is not None and there >= version.order:
+        return _logged(write) if there == version.order else Superseded()
+    try:
+        mlflow.update_assessment(write.trace_id, version.assessment_id, _edited(write, standing))
+    except MlflowException as error:
+        return _unclear(error) if finding(error) == "missing" else _failed(error)
+    return _logged(write)
+
+
+def _create(write: Write) -> SinkOutcome | _Unclear:
+    try:
+        created = mlflow.log_assessment(write.trace_id, assessment_of(write))
+    except MlflowException as error:
+        return Retry("trace_missing") if finding(error) == "missing" else _failed(error)
+    return Logged(write.trace_id, created.assessment_id or write.version.assessment_id)
+
+
+def _withdraw(write: Write) -> SinkOutcome:
+    version = write.version
+    try:
+        mlflow.delete_assessment(write.trace_id, version.assessment_id)
+    except MlflowException as error:
+        # Deleting twice does no harm, so whatever is not proven is simply done again.
+        if finding(error) != "missing":
+            return _away(error)
+    return Withdrawn(write.trace_id, version.assessment_id)
+
+
+def _failed(error: MlflowException) -> SinkOutcome | _Unclear:
+    match finding(error):
+        case "away":
+            return _away(error)
+        case "refused":
+            return Dead("rejected", f"MLflow refused it: {error_code(error)}")
+        case _:
+            return _unclear(error)
+
+
+def _unclear(error: MlflowException) -> _Unclear:
+    return _Unclear(answered=finding(error) != "unclear", detail=error_code(error))
+
+
+def _away(error: MlflowException) -> Away:
+    return Away("mlflow", error_code(error))
+
+
+def _logged(write: Write) -> Logged:
+    return Logged(write.trace_id, write.version.assessment_id)
+
+
+def _order(assessment: Assessment) -> Order | None:
+    """Give the version that MLflow holds, or None where it is not one of ours."""
+    metadata = assessment.metadata or {}
+    try:
+        return datetime.fromisoformat(metadata["feedback.version"]), UUID(metadata["feedback.event_id"])
+    except (KeyError, ValueError):
+        return None
+
+
+def assessment_of(write: Write) -> Assessment:
+    """Give the assessment to create, dated by the feedback's own time, so that backfills are not of today."""
+    version = write.version
+    milliseconds = int(version.submitted_at.timestamp() * 1000)
+    common = {
+        "name": version.name,
+        "value": version.value,
+        "source": AssessmentSource(source_type=version.source_type, source_id=version.source_id),
+        "metadata": dict(write.metadata),
+        "span_id": version.span_id,
+        "create_time_ms": milliseconds,
+        "last_update_time_ms": milliseconds,
+    }
+    if version.kind == "expectation":
+        assessment: Assessment = Expectation(**common)
+    else:
+        assessment = Feedback(**common, rationale=version.rationale)
+    assessment.assessment_id = version.assessment_id
+    return assessment
+
+
+def _edited(write: Write, standing: Assessment) -> Assessment:
+    """Give the update: MLflow merges metadata and keeps a rationale of None, so what is gone is blanked."""
+    assessment = assessment_of(write)
+    gone = {key: "" for key in standing.metadata or {} if not key.startswith("mlflow.")}
+    assessment.metadata = gone | dict(write.metadata)
+    if write.version.kind == "feedback":
+        assessment.rationale = write.version.rationale or ""
+    return assessment

@@ -1,0 +1,135 @@
+"""The newest version of every feedback in Postgres: claims and settlements, a batch in one statement."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, cast
+from uuid import UUID
+
+from pipeline.adapters.postgres import Pool, connection
+from pipeline.outcomes import Dead, DeadReason
+from pipeline.ports import Pin, Settlement, Standing, State
+from pipeline.versions import Version
+
+_STATES: Final[tuple[State, ...]] = ("open", "logged", "withdrawn", "dead")
+
+# Sorted by feedback_id everywhere: two batches that lock the same rows in one order cannot deadlock.
+_CLAIM = b"""
+INSERT INTO feedback AS old (feedback_id, version, event_id, op, state, payload, reference, client_request_id,
+                             span_id, kind, name, source_type, source_id)
+SELECT feedback_id, version, event_id, op, 0, payload, reference, client_request_id,
+       span_id, kind, name, source_type, source_id
+FROM unnest(%s::uuid[], %s::timestamptz[], %s::uuid[], %s::text[], %s::text[], %s::text[], %s::text[],
+            %s::text[], %s::text[], %s::text[], %s::text[], %s::text[])
+    AS new (feedback_id, version, event_id, op, payload, reference, client_request_id,
+            span_id, kind, name, source_type, source_id)
+ORDER BY feedback_id
+ON CONFLICT (feedback_id) DO UPDATE SET
+    version = excluded.version, event_id = excluded.event_id, op = excluded.op, state = 0,
+    payload = excluded.payload, claimed_at = now(), settled_at = NULL, dead_reason = NULL, dead_detail = NULL,
+    source_id = excluded.source_id
+WHERE (excluded.version, excluded.event_id) > (old.version, old.event_id)
+"""
+_READ = b"""
+SELECT feedback_id, payload, state, trace_id, written_event, dead_reason, dead_detail
+FROM feedback WHERE feedback_id = ANY(%s::uuid[])
+"""
+_PIN = b"""
+WITH pins AS MATERIALIZED (
+    SELECT old.feedback_id, new.trace_id
+    FROM feedback old
+    JOIN unnest(%s::uuid[], %s::uuid[], %s::text[]) AS new (feedback_id, event_id, trace_id)
+        ON old.feedback_id = new.feedback_id AND old.event_id = new.event_id
+    ORDER BY old.feedback_id
+    FOR UPDATE OF old
+)
+UPDATE feedback AS old SET trace_id = coalesce(old.trace_id, pins.trace_id)
+FROM pins WHERE old.feedback_id = pins.feedback_id
+RETURNING old.feedback_id, old.trace_id
+"""
+_SETTLE = b"""
+WITH ended AS MATERIALIZED (
+    SELECT old.feedback_id, new.state, new.written_event, new.dead_reason, new.dead_detail
+    FROM feedback old
+    JOIN unnest(%s::uuid[], %s::timestamptz[], %s::uuid[], %s::smallint[], %s::uuid[], %s::text[], %s::text[])
+        AS new (feedback_id, version, event_id, state, written_event, dead_reason, dead_detail)
+        ON old.feedback_id = new.feedback_id AND old.version = new.version AND old.event_id = new.event_id
+    ORDER BY old.feedback_id
+    FOR UPDATE OF old
+)
+UPDATE feedback AS old SET
+    state = ended.state, written_event = ended.written_event, settled_at = now(),
+    dead_reason = ended.dead_reason, dead_detail = ended.dead_detail,
+    trace_id = CASE WHEN ended.state = 3 AND ended.written_event IS NULL THEN NULL ELSE old.trace_id END
+FROM ended WHERE old.feedback_id = ended.feedback_id
+RETURNING old.feedback_id
+"""
+
+
+class PostgresFeedback:
+    """`FeedbackStore` on the table ``feedback``."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def claim(self, versions: Sequence[Version]) -> Mapping[UUID, Standing]:
+        """Write the newer versions, then read what stands: two statements, no transaction around them."""
+        columns: list[Sequence[object]] = [
+            [version.feedback_id for version in versions],
+            [version.submitted_at for version in versions],
+            [version.event_id for version in versions],
+            [version.op for version in versions],
+            [version.to_json() for version in versions],
+            [version.reference for version in versions],
+            [version.client_request_id for version in versions],
+            [version.span_id for version in versions],
+            [version.kind for version in versions],
+            [version.name for version in versions],
+            [version.source_type for version in versions],
+            [version.source_id for version in versions],
+        ]
+        await self._run(_CLAIM, columns)
+        return await self.read([version.feedback_id for version in versions])
+
+    async def read(self, feedback_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
+        """Read what stands."""
+        rows = await self._run(_READ, [list(feedback_ids)])
+        return {row[0]: _standing(row) for row in rows}
+
+    async def pin(self, pins: Sequence[Pin]) -> Mapping[UUID, str]:
+        """Tie feedback to its trace, the first one for good."""
+        columns: list[Sequence[object]] = [
+            [pin.feedback_id for pin in pins],
+            [pin.event_id for pin in pins],
+            [pin.trace_id for pin in pins],
+        ]
+        return dict(await self._run(_PIN, columns))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> Collection[UUID]:
+        """Keep how versions ended, by compare-and-set on version and event_id; gives the overtaken ones."""
+        columns: list[Sequence[object]] = [
+            [s.version.feedback_id for s in settlements],
+            [s.version.submitted_at for s in settlements],
+            [s.version.event_id for s in settlements],
+            [_STATES.index(s.state) for s in settlements],
+            [s.written_event for s in settlements],
+            [s.dead.reason if s.dead else None for s in settlements],
+            [s.dead.detail if s.dead else None for s in settlements],
+        ]
+        kept = {row[0] for row in await self._run(_SETTLE, columns)}
+        return [s.version.feedback_id for s in settlements if s.version.feedback_id not in kept]
+
+    async def _run(self, statement: bytes, columns: Sequence[Sequence[object]]) -> list[tuple[Any, ...]]:
+        async with connection(self._pool) as conn:
+            cursor = await conn.execute(statement, columns)
+            return await cursor.fetchall() if cursor.description else []
+
+
+def _standing(row: tuple[Any, ...]) -> Standing:
+    _, payload, state, trace_id, written_event, dead_reason, dead_detail = row
+    dead = Dead(cast("DeadReason", dead_reason), dead_detail or "") if dead_reason else None
+    return Standing(
+        version=Version.from_json(payload),
+        state=_STATES[state],
+        trace_id=trace_id,
+        written_event=written_event,
+        dead=dead,
+    )

@@ -1,0 +1,40 @@
+"""A chat as the join index keeps it."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from contracts.events import ChatCompleted, Segment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chat:
+    """Which trace a request left, and what can be said of it."""
+
+    client_request_id: str
+    trace_id: str | None
+    completed_at: datetime
+    event_id: UUID
+    segment: Segment
+    tags: dict[str, str] | None = None
+
+
+def chat_of(event: ChatCompleted) -> Chat:
+    """Give the chat that an event tells of."""
+    return Chat(
+        client_request_id=event.client_request_id,
+        trace_id=event.trace_id,
+        completed_at=event.completed_at,
+        event_id=event.event_id,
+        segment=Segment.model_construct(**{name: getattr(event, name) for name in Segment.model_fields}),
+        tags=event.tags,
+    )
+
+
+def merge(old: Chat, new: Chat) -> Chat:
+    """Give what the index holds after both: the newer one, except that no null replaces a trace.
+
+    The order of the two does not matter. The Postgres upsert says the same in SQL.
+    """
+    older, newer = sorted((old, new), key=lambda chat: (chat.completed_at, chat.event_id))
+    return newer if newer.trace_id else replace(newer, trace_id=older.trace_id)

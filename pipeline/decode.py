@@ -1,0 +1,33 @@
+"""decode: records to versions, record by record."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from contracts.events import FeedbackEvent
+from contracts.parse import FEEDBACK_EVENTS, ContractError, parse_event
+from pipeline.outcomes import Dead
+from pipeline.ports import DeadLetter
+from pipeline.records import Record
+from pipeline.versions import Version, versions_of
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A record and the versions that it carries, one for each assessment."""
+
+    record: Record
+    versions: tuple[Version, ...]
+
+
+def decode(records: Sequence[Record]) -> tuple[list[Decoded], list[DeadLetter]]:
+    """Decode a batch: the records that are feedback, and those that break the contract, with the reason."""
+    decoded, dead_letters = [], []
+    for record in records:
+        try:
+            event = parse_event(record.value, FEEDBACK_EVENTS, recorded_at=record.recorded_at)
+        except ContractError as error:
+            dead_letters.append(DeadLetter(record, Dead("undecodable", str(error))))
+        else:
+            decoded.append(Decoded(record, versions_of(cast("FeedbackEvent", event))))
+    return decoded, dead_letters

@@ -1,0 +1,75 @@
+"""What becomes of one assessment of one event: a closed union, and the closed sets of reasons."""
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+DeadReason = Literal["undecodable", "unresolved", "rejected"]
+"""Why a record is a dead letter.
+
+- ``undecodable``: it breaks the contract; the detail names field and limit.
+- ``unresolved``: no trace was found for its request id, or its trace id is not in MLflow, in all attempts.
+- ``rejected``: MLflow or its database cannot store it, while it stores others.
+"""
+
+RetryReason = Literal["no_trace", "trace_missing"]
+"""Why to try again later: ``no_trace`` for the request id; ``trace_missing``: known, but not in MLflow."""
+
+Dependency = Literal["kafka", "mlflow", "postgres"]
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """MLflow holds this version."""
+
+    trace_id: str
+    assessment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """The feedback is taken back; trace_id is None where nothing had ever been logged."""
+
+    trace_id: str | None
+    assessment_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """A newer version exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """Not yet; to be tried again."""
+
+    reason: RetryReason
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Never; the detail says what a person can do and never quotes the feedback."""
+
+    reason: DeadReason
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Away:
+    """Nothing is known, as something that we depend on gives no answer: wait, and look again."""
+
+    dependency: Dependency
+    detail: str
+
+
+Settled: TypeAlias = Logged | Withdrawn | Superseded | Dead
+Outcome: TypeAlias = Settled | Retry
+SinkOutcome: TypeAlias = Outcome | Away
+
+
+class DependencyAwayError(Exception):
+    """A dependency gives no answer; whoever calls waits and calls again, which is always safe."""
+
+    def __init__(self, dependency: Dependency, detail: str) -> None:
+        super().__init__(f"{dependency} is away: {detail}")
+        self.dependency: Dependency = dependency
+        self.detail = detail

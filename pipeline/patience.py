@@ -1,0 +1,84 @@
+"""Waiting for what is away: no attempt is counted, nothing is given up, and a stop is heard at once."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+
+import structlog
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from pipeline.metrics import Metrics, NoMetrics
+from pipeline.outcomes import Dependency, DependencyAwayError
+
+T = TypeVar("T")
+
+SHORTEST_WAIT: Final = 0.05
+LONGEST_WAIT: Final = 2.0
+"""Seconds: work must go on within 5 s of a dependency's return."""
+
+log = structlog.get_logger(__name__)
+
+
+class StoppedError(Exception):
+    """The process was told to stop while it waited; what it was about to do is not committed."""
+
+
+class Patience:
+    """Calls what may be away until it answers, and knows what is away just now."""
+
+    def __init__(self, metrics: Metrics | None = None) -> None:
+        self._metrics = metrics or NoMetrics()
+        self._stopping = asyncio.Event()
+        self.away: dict[Dependency, str] = {}
+
+    def stop(self) -> None:
+        """End all waiting with `StoppedError`."""
+        self._stopping.set()
+
+    async def call(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Await ``work()`` again and again until it does not raise `DependencyAwayError`.
+
+        Raises:
+            StoppedError: when told to stop while waiting.
+
+        """
+        missed: set[Dependency] = set()
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(DependencyAwayError),
+            wait=wait_random_exponential(multiplier=SHORTEST_WAIT, max=LONGEST_WAIT),
+            sleep=self.sleep,
+            before_sleep=lambda state: self._miss(state, missed),
+        )
+        result: T = await retrying(work)
+        self._back(missed)
+        return result
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, but not past a stop.
+
+        Raises:
+            StoppedError: when told to stop.
+
+        """
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            return
+        raise StoppedError
+
+    def _miss(self, state: RetryCallState, missed: set[Dependency]) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, DependencyAwayError):
+            return
+        missed.add(error.dependency)
+        if error.dependency not in self.away:
+            log.warning("dependency_away", dependency=error.dependency, detail=error.detail)
+            self._metrics.away(error.dependency, is_away=True)
+        self.away[error.dependency] = error.detail
+
+    def _back(self, missed: set[Dependency]) -> None:
+        for dependency in missed:
+            if self.away.pop(dependency, None) is not None:
+                log.info("dependency_back", dependency=dependency)
+                self._metrics.away(dependency, is_away=False)

@@ -1,0 +1,101 @@
+"""settle: how a version ended is kept, then told; what was overtaken meanwhile is written anew."""
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import assert_never
+from uuid import UUID
+
+from contracts import identity
+from contracts.events import FeedbackLogged, Segment, Source
+from contracts.events import Outcome as OutcomeName
+from pipeline.decode import Decoded
+from pipeline.outcomes import Dead, Logged, Retry, Settled, Superseded, Withdrawn
+from pipeline.ports import DeadLetter, Settlement, State
+from pipeline.versions import Version
+
+
+def settlement_of(version: Version, outcome: Settled, written: UUID | None) -> Settlement | None:
+    """Give what the store keeps of an outcome; None for superseded, whose row belongs to another version."""
+    match outcome:
+        case Logged():
+            return _settlement(version, "logged", version.event_id)
+        case Withdrawn():
+            return _settlement(version, "withdrawn", None)
+        case Dead():
+            return _settlement(version, "dead", written, outcome)
+        case Superseded():
+            return None
+        case _:
+            assert_never(outcome)
+
+
+def _settlement(version: Version, state: State, written: UUID | None, dead: Dead | None = None) -> Settlement:
+    return Settlement(version=version, state=state, written_event=written, dead=dead)
+
+
+def receipt_of(
+    version: Version, outcome: Settled, segment: Segment | None, *, now: datetime, attempts: int
+) -> FeedbackLogged:
+    """Give the receipt of one assessment of one event."""
+    name, reason, trace_id = _told(outcome)
+    return FeedbackLogged(
+        **(dict(segment) if segment is not None else {}),
+        receipt_id=identity.receipt_id(version.event_id, version.feedback_id, name),
+        event_id=version.event_id,
+        feedback_id=version.feedback_id,
+        outcome=name,
+        reason=reason,
+        client_request_id=version.client_request_id,
+        trace_id=trace_id or version.trace_id,
+        assessment_id=version.assessment_id if trace_id else None,
+        kind=version.kind,
+        name=version.name,
+        value=version.value,
+        source=Source(type=version.source_type, id=version.source_id),
+        submitted_at=version.submitted_at,
+        logged_at=now,
+        attempts=attempts,
+    )
+
+
+def _told(outcome: Settled) -> tuple[OutcomeName, str | None, str | None]:
+    match outcome:
+        case Logged():
+            return "logged", None, outcome.trace_id
+        case Withdrawn():
+            return "withdrawn", None, outcome.trace_id
+        case Superseded():
+            return "superseded", None, None
+        case Dead():
+            return "dead-lettered", outcome.reason, None
+        case _:
+            assert_never(outcome)
+
+
+def unresolved(retry: Retry, version: Version) -> Dead:
+    """Say why a version that was tried to the end is dead, and what a person can do."""
+    match retry.reason:
+        case "no_trace":
+            detail = (
+                f"no chat event and no trace in MLflow with client_request_id {version.client_request_id}; "
+                "check that the chat service sets it on the trace, and FEEDBACK_MLFLOW_EXPERIMENTS"
+            )
+        case "trace_missing":
+            detail = (
+                "its trace is not in MLflow; check that the chat service exports its traces to this server"
+            )
+        case _:
+            assert_never(retry.reason)
+    return Dead("unresolved", detail)
+
+
+def dead_letters_of(decoded: Sequence[Decoded], end: Callable[[Version], Settled]) -> list[DeadLetter]:
+    """Give a dead letter for each record of which an assessment is dead, naming those that are."""
+    letters = []
+    for item in decoded:
+        ends = [(version, end(version)) for version in item.versions]
+        dead = [(version, outcome) for version, outcome in ends if isinstance(outcome, Dead)]
+        if dead:
+            names = tuple((version.kind, version.name) for version, _ in dead)
+            letters.append(DeadLetter(item.record, dead[0][1], names))
+    return letters
