@@ -1,0 +1,1 @@
+"""The consumers: FastStream apps that read, call the pipeline, and commit."""

@@ -42,15 +42,20 @@ class Patience:
             StoppedError: when told to stop while waiting.
 
         """
-        missed: set[Dependency] = set()
+        away: set[Dependency] = set()
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(DependencyAwayError),
             wait=wait_random_exponential(multiplier=SHORTEST_WAIT, max=LONGEST_WAIT),
             sleep=self.sleep,
-            before_sleep=lambda state: self._miss(state, missed),
+            before_sleep=lambda state: self._before_sleep(state, away),
         )
-        result: T = await retrying(work)
-        self._back(missed)
+
+        async def attempt() -> T:
+            return await work()
+
+        result = await retrying(attempt)
+        for dependency in away:
+            self.back(dependency)
         return result
 
     async def sleep(self, seconds: float) -> None:
@@ -67,18 +72,28 @@ class Patience:
             return
         raise StoppedError
 
-    def _miss(self, state: RetryCallState, missed: set[Dependency]) -> None:
-        error = state.outcome.exception() if state.outcome else None
-        if not isinstance(error, DependencyAwayError):
-            return
-        missed.add(error.dependency)
-        if error.dependency not in self.away:
-            log.warning("dependency_away", dependency=error.dependency, detail=error.detail)
-            self._metrics.away(error.dependency, is_away=True)
-        self.away[error.dependency] = error.detail
+    def missed(self, dependency: Dependency, detail: str) -> None:
+        """Note that a dependency gives no answer.
 
-    def _back(self, missed: set[Dependency]) -> None:
-        for dependency in missed:
-            if self.away.pop(dependency, None) is not None:
-                log.info("dependency_back", dependency=dependency)
-                self._metrics.away(dependency, is_away=False)
+        Raises:
+            StoppedError: when told to stop, so that whoever waits for it ends.
+
+        """
+        if dependency not in self.away:
+            log.warning("dependency_away", dependency=dependency, detail=detail)
+            self._metrics.away(dependency, is_away=True)
+        self.away[dependency] = detail
+        if self._stopping.is_set():
+            raise StoppedError
+
+    def back(self, dependency: Dependency) -> None:
+        """Note that a dependency answers."""
+        if self.away.pop(dependency, None) is not None:
+            log.info("dependency_back", dependency=dependency)
+            self._metrics.away(dependency, is_away=False)
+
+    def _before_sleep(self, state: RetryCallState, missed: set[Dependency]) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if isinstance(error, DependencyAwayError):
+            missed.add(error.dependency)
+            self.missed(error.dependency, error.detail)

@@ -66,7 +66,7 @@ def log_one(write: Write) -> SinkOutcome:
         case _Unclear(answered=False):
             return Away("mlflow", result.detail)
         case _Unclear():
-            # Each try but the first began with a look that MLflow answered: it is there and takes other things.
+            # Each try but the first began with a look that MLflow answered: it is there, and not away.
             return Dead("rejected", f"MLflow answers, but fails to store this each time: {result.detail}")
         case _:
             return result

@@ -1,0 +1,92 @@
+"""One consumer process: the broker, health and metrics over HTTP, and a clean end."""
+
+import asyncio
+import signal
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
+
+import mlflow
+import structlog
+import uvicorn
+from faststream.asgi import AsgiFastStream, AsgiResponse, get
+from pydantic_core import to_json
+
+from consumers.bootstrap import ConsumerName, Runtime, build
+from consumers.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to us: uvicorn would raise them again after a clean end, and turn it into a failure."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class ConsumerEndedError(RuntimeError):
+    """A consumer ended by an error; the log says where."""
+
+
+async def serve(settings: Settings, names: Collection[ConsumerName]) -> None:
+    """Run consumers until SIGTERM or SIGINT, which ends the batch under way and commits it.
+
+    Raises:
+        ConsumerEndedError: when an error made a consumer end.
+
+    """
+    failures: list[BaseException] = []
+    server: _Server | None = None
+
+    def fail(error: BaseException) -> None:
+        failures.append(error)
+        stop()
+
+    def stop() -> None:
+        if server is not None:
+            server.should_exit = True
+
+    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+    runtime = build(settings, names, fail=fail)
+    app = _app(runtime)
+    config = uvicorn.Config(
+        app, host=settings.http_host, port=settings.http_port, log_config=None, access_log=False
+    )
+    server = _Server(config)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop)
+    log.info("starting", consumers=sorted(names), kafka=settings.kafka.bootstrap_servers)
+    try:
+        await server.serve()
+    finally:
+        await runtime.close()
+    log.info("stopped", consumers=sorted(names))
+    if failures:
+        msg = f"a consumer ended: {type(failures[0]).__name__}; the log says where"
+        raise ConsumerEndedError(msg) from failures[0]
+
+
+def _app(runtime: Runtime) -> AsgiFastStream:
+    @get
+    async def healthz(_scope: object) -> AsgiResponse:
+        """Tell whether the process works: 200, or 500 when a consumer has ended."""
+        ended = [driver.name for driver in runtime.drivers if driver.ended]
+        return _json({"ended": ended}, 500 if ended else 200)
+
+    @get
+    async def readyz(_scope: object) -> AsgiResponse:
+        """Tell whether work goes on: 200, or 503 with what is away."""
+        away = dict(runtime.patience.away)
+        ready = runtime.broker.started and not away
+        return _json({"ready": ready, "away": away}, 200 if ready else 503)
+
+    return AsgiFastStream(
+        runtime.broker,
+        asgi_routes=[("/healthz", healthz), ("/readyz", readyz), ("/metrics", runtime.metrics.asgi())],
+        on_shutdown=[runtime.patience.stop],
+    )
+
+
+def _json(body: object, status: int) -> AsgiResponse:
+    return AsgiResponse(to_json(body), status, {"content-type": "application/json"})

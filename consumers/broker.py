@@ -1,0 +1,113 @@
+"""FastStream's broker, with our consumer in it and a start that waits for what is away."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any, Final
+
+import structlog
+from aiokafka import ConsumerRecord
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker
+from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage
+
+from consumers.driver import Driver, described
+from consumers.lenient import RawRecord
+from consumers.steady import SteadyConsumer
+from contracts.kafka import KafkaSettings
+from pipeline.patience import StoppedError
+
+log = structlog.get_logger(__name__)
+
+_A_DAY_MS: Final = 24 * 3600 * 1000
+_FETCH_BYTES: Final = 8 * 1024 * 1024
+
+
+class PipelineBroker(KafkaBroker):
+    """A broker that only consumes; receipts and dead letters have a producer of their own.
+
+    Args:
+        kafka: how to reach Kafka.
+        before_start: awaited before any subscriber starts; waits until what they need is there.
+        fail: called with an error that keeps the subscribers from starting.
+        shutdown_seconds: how long a batch under way may take to end when told to stop.
+
+    """
+
+    def __init__(
+        self,
+        kafka: KafkaSettings,
+        *,
+        before_start: Callable[[], Awaitable[None]],
+        fail: Callable[[BaseException], None],
+        shutdown_seconds: float,
+    ) -> None:
+        super().__init__(
+            kafka.bootstrap_servers,
+            client_id=kafka.client_id,
+            consumer_only=True,
+            allow_auto_create_topics=False,
+            graceful_timeout=shutdown_seconds,
+            apply_types=False,
+            logger=logging.getLogger("faststream"),
+        )
+        self._kafka = kafka
+        self._before_start = before_start
+        self._fail = fail
+        self.started = False
+
+    async def start(self) -> None:
+        """Start all subscribers, once what they need is there."""
+        try:
+            await self._before_start()
+            await super().start()
+        except StoppedError:
+            return
+        except Exception as error:
+            log.critical("start_failed", **described(error))
+            self._fail(error)
+            raise
+        self.started = True
+
+    async def _connect(self) -> Callable[..., Any]:
+        await super()._connect()
+        options = self._kafka.options()
+        del options["client_id"]
+        builder = partial(SteadyConsumer, **options)
+        self.config.broker_config.builder = builder
+        return builder
+
+    def add(self, driver: Driver, topic: str, group: str, *, max_records: int, poll_ms: int) -> None:
+        """Subscribe a driver to a topic, batch by batch, raw, with explicit commits."""
+        subscriber = self.subscriber(
+            topic,
+            group_id=group,
+            batch=True,
+            max_records=max_records,
+            batch_timeout_ms=poll_ms,
+            ack_policy=AckPolicy.MANUAL,
+            auto_offset_reset="earliest",
+            isolation_level="read_committed",
+            # A batch may wait for MLflow as long as it takes; heartbeats go on in the background.
+            max_poll_interval_ms=_A_DAY_MS,
+            fetch_max_bytes=_FETCH_BYTES,
+            parser=parse_raw,
+            decoder=decode_raw,
+            title=driver.name,
+        )
+
+        @subscriber
+        async def handle(batch: tuple[RawRecord, ...]) -> None:
+            consumer = subscriber.consumer
+            if isinstance(consumer, SteadyConsumer):
+                await driver.handle(batch, consumer)
+
+
+async def parse_raw(batch: tuple[ConsumerRecord[Any, Any], ...]) -> KafkaAckableMessage:
+    """Wrap a batch without touching it: FastStream's parser fails all of it on one bad header."""
+    return KafkaAckableMessage(body=b"", headers={}, raw_message=batch, consumer=FAKE_CONSUMER)
+
+
+async def decode_raw(message: KafkaAckableMessage) -> object:
+    """Give the raw records themselves."""
+    return message.raw_message

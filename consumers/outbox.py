@@ -1,0 +1,135 @@
+"""Receipts and dead letters to Kafka, through one idempotent producer."""
+
+import asyncio
+import json
+from collections.abc import Sequence
+from typing import Final
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError
+
+from contracts.events import FeedbackLogged
+from contracts.headers import DeadLetterHeaders, encode_headers, is_writable
+from contracts.kafka import KafkaSettings
+from contracts.topics import ENVELOPE_BYTES, Topics
+from pipeline.outcomes import DependencyAwayError
+from pipeline.patience import Patience
+from pipeline.ports import DeadLetter
+
+_LINGER_MS: Final = 5
+_SLOW_SECONDS: Final = 5
+_STOP_SECONDS: Final = 5
+
+Message = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
+"""Topic, key, value and headers."""
+
+
+class KafkaOutbox:
+    """`Outbox` over a raw aiokafka producer, which keeps null, empty and doubled headers as they are."""
+
+    def __init__(self, kafka: KafkaSettings, topics: Topics, patience: Patience) -> None:
+        self._kafka = kafka
+        self._topics = topics
+        self._patience = patience
+        self._producer: AIOKafkaProducer | None = None
+
+    async def start(self) -> AIOKafkaProducer:
+        """Connect, or give the connection that stands.
+
+        Raises:
+            DependencyAwayError: when Kafka is away.
+
+        """
+        if self._producer is None:
+            producer = AIOKafkaProducer(
+                **self._kafka.options(),
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=_LINGER_MS,
+                max_request_size=ENVELOPE_BYTES,
+            )
+            try:
+                await producer.start()
+            except (KafkaError, OSError) as error:
+                await producer.stop()
+                detail = f"{type(error).__name__} at {self._kafka.bootstrap_servers}"
+                raise DependencyAwayError("kafka", detail) from error
+            self._producer = producer
+        return self._producer
+
+    async def stop(self) -> None:
+        """Disconnect."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            await asyncio.wait({asyncio.ensure_future(producer.stop())}, timeout=_STOP_SECONDS)
+
+    async def send(self, receipts: Sequence[FeedbackLogged], dead_letters: Sequence[DeadLetter]) -> None:
+        """Publish, and return once all of it is acknowledged.
+
+        Raises:
+            DependencyAwayError: when Kafka refused; sending all of it again is safe.
+
+        """
+        messages = [receipt_message(self._topics, receipt) for receipt in receipts]
+        messages += [dead_letter_message(self._topics, letter) for letter in dead_letters]
+        if not messages:
+            return
+        producer = await self.start()
+        try:
+            pending = [await _send(producer, message) for message in messages]
+            await self._acknowledged(pending)
+        except KafkaError as error:
+            # A producer that failed may stay failed (idempotence): the next call makes a new one.
+            await self.stop()
+            detail = f"{type(error).__name__} on publishing receipts or dead letters"
+            raise DependencyAwayError("kafka", detail) from error
+
+    async def _acknowledged(self, futures: Sequence["asyncio.Future[object]"]) -> None:
+        """Wait without limit, as the producer itself retries; but say so, and hear a stop."""
+        pending = set(futures)
+        while pending:
+            done, pending = await asyncio.wait(
+                pending, timeout=_SLOW_SECONDS, return_when=asyncio.FIRST_EXCEPTION
+            )
+            for future in done:
+                future.result()
+            if pending and not done:
+                self._patience.missed("kafka", "receipts or dead letters are not acknowledged")
+        self._patience.back("kafka")
+
+
+async def _send(producer: AIOKafkaProducer, message: Message) -> "asyncio.Future[object]":
+    topic, key, value, headers = message
+    future: asyncio.Future[object] = await producer.send(topic, key=key, value=value, headers=headers)
+    return future
+
+
+def receipt_message(topics: Topics, receipt: FeedbackLogged) -> Message:
+    """Give the record of a receipt, keyed like the event that it answers."""
+    key = receipt.client_request_id or receipt.trace_id or str(receipt.feedback_id)
+    value = receipt.model_dump_json(exclude_none=True).encode()
+    return topics.feedback_logged, key.encode(), value, []
+
+
+def dead_letter_message(topics: Topics, letter: DeadLetter) -> Message:
+    """Give the record of a dead letter: the original key, value and headers, then why it is dead.
+
+    Kafka's clients refuse a record with neither key nor value, so a null value is sent as an empty one; the
+    headers tell.
+    """
+    record = letter.record
+    writable = is_writable(record.headers)
+    said = DeadLetterHeaders(
+        reason=letter.dead.reason,
+        detail=letter.dead.detail,
+        origin_topic=record.topic,
+        origin_partition=record.partition,
+        origin_offset=record.offset,
+        origin_timestamp=record.timestamp,
+        null_key=record.key is None,
+        null_value=record.value is None,
+        assessments=json.dumps(letter.names),
+        original_headers="" if writable else encode_headers(record.headers),
+    )
+    original = list(record.headers) if writable else []
+    return topics.dead_letter, record.key, record.value or b"", [*original, *said.encode()]

@@ -1,0 +1,79 @@
+"""`Metrics` for Prometheus."""
+
+from faststream.asgi.types import ASGIApp
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_asgi_app
+
+from pipeline.metrics import Stage
+from pipeline.outcomes import Dependency
+
+_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
+
+
+class PrometheusMetrics:
+    """The metrics of one process, in a registry of its own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._records = Counter(
+            "feedback_records_total", "Records settled", ["consumer"], registry=self.registry
+        )
+        self._batch_seconds = Histogram(
+            "feedback_batch_seconds",
+            "Seconds from a batch's reading to its commit",
+            ["consumer"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._outcomes = Counter(
+            "feedback_outcomes_total",
+            "Assessments by what became of them; the reason is set for dead letters",
+            ["outcome", "reason"],
+            registry=self.registry,
+        )
+        self._chats = Counter(
+            "feedback_chats_total", "Chat events by what became of them", ["outcome"], registry=self.registry
+        )
+        self._stage_seconds = Histogram(
+            "feedback_stage_seconds",
+            "Seconds of one stage of one batch",
+            ["stage"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self._stage_items = Counter(
+            "feedback_stage_items_total", "Items that went through a stage", ["stage"], registry=self.registry
+        )
+        self._away = Gauge(
+            "feedback_dependency_away",
+            "1 while a dependency gives no answer",
+            ["dependency"],
+            registry=self.registry,
+        )
+
+    def batch(self, consumer: str, records: int, seconds: float) -> None:
+        """Count a settled batch."""
+        self._records.labels(consumer).inc(records)
+        self._batch_seconds.labels(consumer).observe(seconds)
+
+    def outcome(self, outcome: str, reason: str) -> None:
+        """Count what became of one assessment."""
+        self._outcomes.labels(outcome, reason).inc()
+
+    def chats(self, *, indexed: int, dead: int) -> None:
+        """Count chat events."""
+        self._chats.labels("indexed").inc(indexed)
+        self._chats.labels("dead-lettered").inc(dead)
+
+    def stage(self, stage: Stage, seconds: float, items: int) -> None:
+        """Measure one stage of one batch."""
+        self._stage_seconds.labels(stage).observe(seconds)
+        self._stage_items.labels(stage).inc(items)
+
+    def away(self, dependency: Dependency, *, is_away: bool) -> None:
+        """Tell that a dependency gives no answer, or answers again."""
+        self._away.labels(dependency).set(int(is_away))
+
+    def asgi(self) -> ASGIApp:
+        """Give the ASGI app of ``/metrics``."""
+        app: ASGIApp = make_asgi_app(self.registry)
+        return app

@@ -1,0 +1,177 @@
+"""The command ``feedback``."""
+
+import asyncio
+import json
+import sys
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from enum import StrEnum
+from typing import Annotated, Any, NoReturn, TypeVar
+from uuid import UUID
+
+import typer
+from aiokafka.errors import KafkaError
+from pydantic_core import to_json
+from rich.console import Console
+from rich.table import Table
+
+from consumers.settings import Settings, SettingsError, load_settings
+from local.cli import app as local_app
+from ops.topics import TopicError, create_topics, describe_topics
+
+T = TypeVar("T")
+
+app = typer.Typer(
+    name="feedback",
+    help="""User feedback at volume: from Kafka events to MLflow assessments, each exactly once.
+
+    Start with `feedback demo`. Settings come from variables FEEDBACK_…; docs/operations.md lists them.
+    """,
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+topics_app = typer.Typer(
+    help="The Kafka topics: create what is missing, see what is there.", no_args_is_help=True
+)
+app.add_typer(topics_app, name="topics")
+app.add_typer(local_app, name="local")
+
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+class RunName(StrEnum):
+    """What `feedback run` can run."""
+
+    CHATS = "chats"
+    FEEDBACK = "feedback"
+    ALL = "all"
+
+
+@app.command()
+def run(
+    name: Annotated[
+        RunName,
+        typer.Argument(help="chats: the join index; feedback: into MLflow; all: both in one process."),
+    ],
+) -> None:
+    """Run consumers until SIGTERM; start more processes to share the partitions."""
+    with told():
+        from consumers.app import ConsumerEndedError, serve  # noqa: PLC0415 - MLflow's client takes a second to import
+        from consumers.logs import configure_logs  # noqa: PLC0415
+
+        settings = load_settings()
+        configure_logs(settings)
+        names = ("chats", "feedback") if name is RunName.ALL else (name.value,)
+        try:
+            asyncio.run(serve(settings, names))  # type: ignore[arg-type]  # the enum's values are the names
+        except ConsumerEndedError as error:
+            _fail(str(error))
+
+
+@topics_app.command()
+def create() -> None:
+    """Create the topics that are missing; existing ones stay as they are."""
+    created = _ask(create_topics)
+    typer.echo(f"created: {', '.join(created)}" if created else "all topics exist already")
+
+
+@topics_app.command()
+def describe(*, as_json: _Json = False) -> None:
+    """Show the topics, their partitions, replication and retention."""
+    states = _ask(describe_topics)
+    if as_json:
+        typer.echo(json.dumps([asdict(state) for state in states]))
+        return
+    table = Table("topic", "holds", "partitions", "replication", "configuration")
+    for state in states:
+        config = ", ".join(f"{key}={value}" for key, value in state.config.items())
+        missing = "" if state.partitions else "[red]missing: feedback topics create"
+        table.add_row(
+            state.name, state.purpose, str(state.partitions), str(state.replication), missing or config
+        )
+    Console().print(table)
+
+
+@app.command()
+def status(
+    event_id: Annotated[str, typer.Argument(help="An event's event_id, or a feedback's id.")],
+    *,
+    as_json: _Json = False,
+) -> None:
+    """Show what became of an event: one line for each assessment that it carries."""
+    with told():
+        given = _uuid(event_id)
+        found = asyncio.run(_status(load_settings(), given))
+        if as_json:
+            typer.echo(to_json([asdict(item) for item in found]).decode())
+        else:
+            _print_status(found)
+        if not found:
+            message = (
+                f"{given} is not the newest event of any feedback: it has not been read yet, was superseded "
+                "(its receipt in feedback-logged tells), or broke the contract (look in feedback-dead-letter)"
+            )
+            _fail(message)
+
+
+async def _status(settings: Settings, given: UUID) -> list[Any]:
+    from ops.status import status_of  # noqa: PLC0415 - psycopg is not needed for --help
+    from pipeline.adapters.postgres import make_pool  # noqa: PLC0415
+
+    pool = make_pool(settings.database_url.get_secret_value(), settings.database_schema, size=1)
+    try:
+        await pool.open()
+        return list(await status_of(pool, given))
+    finally:
+        await pool.close()
+
+
+def _print_status(found: list[Any]) -> None:
+    table = Table("assessment", "kind", "state", "trace", "settled", "why")
+    for item in found:
+        why = f"{item.dead_reason}: {item.dead_detail}" if item.dead_reason else ""
+        table.add_row(item.name, item.kind, item.state, item.trace_id or "", str(item.settled_at or ""), why)
+    if found:
+        Console().print(table)
+
+
+def _uuid(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        _fail(f"{text!r} is not a UUID; give the event_id of an event, or a feedback's id")
+
+
+def _ask(question: Callable[[Settings], Coroutine[Any, Any, T]]) -> T:
+    with told():
+        return asyncio.run(question(load_settings()))
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn the errors that a person can mend into one line and exit status 1."""
+    try:
+        yield
+    except SettingsError as error:
+        _fail(f"settings: {error}")
+    except TopicError as error:
+        _fail(str(error))
+    except KafkaError as error:
+        _fail(f"Kafka: {type(error).__name__}; check FEEDBACK_KAFKA_BOOTSTRAP_SERVERS: {error}")
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _fail(message: str) -> NoReturn:
+    Console(stderr=True).print(f"[red]error[/red]: {message}", highlight=False)
+    raise typer.Exit(1)
+
+
+def main() -> None:
+    """Run the command."""
+    app()
+
+
+if __name__ == "__main__":
+    sys.exit(app())

@@ -1,0 +1,134 @@
+"""Topics: create what is missing, describe what is there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import TopicAlreadyExistsError, for_code
+from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
+
+from consumers.settings import Settings
+from contracts.kafka import KafkaSettings
+from contracts.topics import TopicSpec
+
+_VISIBLE_SECONDS: Final = 30
+_REPLICATION: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as Kafka has it; ``partitions`` is 0 where it does not exist."""
+
+    name: str
+    purpose: str
+    partitions: int
+    replication: int
+    config: dict[str, str]
+
+
+class TopicError(RuntimeError):
+    """Kafka refused to create a topic; the message names it and the reason."""
+
+
+async def create_topics(settings: Settings) -> list[str]:
+    """Create the topics that are missing and wait until all can be seen.
+
+    Returns:
+        the names of those that were created.
+
+    Raises:
+        TopicError: when Kafka refuses one.
+
+    """
+    specs = settings.topics.specs()
+    async with _Admin(settings.kafka) as admin:
+        there = {state.name for state in await _describe(admin, specs) if state.partitions}
+        missing = [spec for spec in specs if spec.name not in there]
+        created = await _create(admin, settings, missing) if missing else []
+        await _wait_until_visible(admin, specs)
+    return created
+
+
+@retry(
+    retry=retry_if_result(lambda states: not all(state.partitions for state in states)),
+    wait=wait_fixed(0.1),
+    stop=stop_after_delay(_VISIBLE_SECONDS),
+)
+async def _wait_until_visible(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[TopicState]:
+    return await _describe(admin, specs)
+
+
+async def describe_topics(settings: Settings) -> list[TopicState]:
+    """Describe each topic, also those that are missing."""
+    async with _Admin(settings.kafka) as admin:
+        return await _describe(admin, settings.topics.specs())
+
+
+class _Admin:
+    """An admin client for one block."""
+
+    def __init__(self, kafka: KafkaSettings) -> None:
+        self._client = AIOKafkaAdminClient(**kafka.options())
+
+    async def __aenter__(self) -> AIOKafkaAdminClient:
+        try:
+            await self._client.start()
+        except BaseException:
+            await self._client.close()
+            raise
+        return self._client
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._client.close()
+
+
+async def _create(admin: AIOKafkaAdminClient, settings: Settings, specs: Sequence[TopicSpec]) -> list[str]:
+    cluster = await admin.describe_cluster()
+    replication = settings.topic_replication or min(_REPLICATION, len(cluster["brokers"]))
+    new = [
+        NewTopic(spec.name, settings.topic_partitions, replication, topic_configs=dict(spec.config))
+        for spec in specs
+    ]
+    response: Any = await admin.create_topics(new)
+    created = []
+    for name, code, *_ in response.topic_errors:
+        error = for_code(code)
+        if code and error is not TopicAlreadyExistsError:
+            msg = f"topic {name!r} was not created: {error.__name__}"
+            raise TopicError(msg)
+        if not code:
+            created.append(name)
+    return created
+
+
+async def _describe(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[TopicState]:
+    there = {
+        topic["topic"]: topic["partitions"]
+        for topic in await admin.describe_topics([spec.name for spec in specs])
+        if not topic["error_code"]
+    }
+    configs = await _configs(admin, list(there))
+    return [
+        TopicState(
+            name=spec.name,
+            purpose=spec.purpose,
+            partitions=len(there.get(spec.name, [])),
+            replication=len(there[spec.name][0]["replicas"]) if spec.name in there else 0,
+            config={key: configs.get(spec.name, {}).get(key, "") for key in spec.config},
+        )
+        for spec in specs
+    ]
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    resources = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    found: dict[str, dict[str, str]] = {}
+    responses: Any = await admin.describe_configs(resources)
+    for response in responses:
+        for _, _, _, name, entries in response.resources:
+            found[name] = {entry[0]: entry[1] for entry in entries}
+    return found
