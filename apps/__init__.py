@@ -1,0 +1,1 @@
+"""Applications that produce the events: a start for anyone's own."""

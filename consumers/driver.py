@@ -57,7 +57,7 @@ class Driver:
         except StoppedError:
             self.ended = True
             log.info("batch_left", consumer=self.name, records=len(raw), why="told to stop while waiting")
-        except Exception as error:  # nothing may be committed past it, whatever it is
+        except Exception as error:  # noqa: BLE001 - nothing may be committed past it, whatever it is
             self.ended = True
             log.critical("consumer_failed", consumer=self.name, **described(error))
             self._fail(error)

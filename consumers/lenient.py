@@ -27,25 +27,29 @@ _MAGIC: Final = 2
 RawRecord = ConsumerRecord[bytes | None, bytes | None]
 
 
-async def fetch_to_hostile(client: AIOKafkaClient, partition: TopicPartition, offset: int) -> list[RawRecord]:
-    """Fetch from an offset up to and including the first record that aiokafka cannot decode.
+async def fetch_past_hostile(
+    client: AIOKafkaClient, partition: TopicPartition, offset: int
+) -> list[RawRecord]:
+    """Fetch from an offset to the end of the last producer batch that aiokafka cannot decode.
+
+    A whole batch at a time: aiokafka decodes it from its start, wherever in it the offset lies.
 
     Returns:
-        the records in order, or an empty list when the chunk holds no such record.
+        the records in order, or an empty list when the chunk holds no such batch.
 
     Raises:
         KafkaError: when the broker refuses.
 
     """
     data = await _fetch(client, partition, offset)
-    records: list[RawRecord] = []
-    for record in _decode(partition, data):
-        if record.offset < offset:
-            continue
-        records.append(record)
-        if not is_writable(record.headers):
-            return records
-    return []
+    taken: list[RawRecord] = []
+    passed: list[RawRecord] = []
+    for batch in _decode(partition, data):
+        passed += [record for record in batch if record.offset >= offset]
+        if not all(is_writable(record.headers) for record in batch):
+            taken += passed
+            passed = []
+    return taken
 
 
 async def _fetch(client: AIOKafkaClient, partition: TopicPartition, offset: int) -> bytes:
@@ -63,15 +67,14 @@ async def _fetch(client: AIOKafkaClient, partition: TopicPartition, offset: int)
     return data or b""
 
 
-def _decode(partition: TopicPartition, data: bytes) -> Iterator[RawRecord]:
+def _decode(partition: TopicPartition, data: bytes) -> Iterator[list[RawRecord]]:
     for part in _batches(data):
         batch = _DefaultRecordBatchPy(part)
         if batch.is_control_batch:
             continue
         batch._maybe_uncompress()  # noqa: SLF001 - so that the buffer can be replaced before it is read
         batch._buffer = _LenientBytes(batch._buffer)  # noqa: SLF001 - the decoder calls .decode() on slices
-        for record in batch:
-            yield _record(partition, record)
+        yield [_record(partition, record) for record in batch]
 
 
 def _batches(data: bytes) -> Iterator[bytes]:

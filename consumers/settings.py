@@ -90,6 +90,20 @@ class Settings(BaseSettings):
         )
 
 
+def to_environment(settings: Settings) -> dict[str, str]:
+    """Give the variables that make another process have the same settings."""
+    fields = settings.model_dump(exclude={"kafka"}) | {
+        f"kafka.{name}": value for name, value in settings.kafka.model_dump().items()
+    }
+    return {variable_name(name): _text(value) for name, value in fields.items() if value is not None}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, SecretStr):
+        return value.get_secret_value()
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
 def load_settings(**given: Any) -> Settings:  # noqa: ANN401 - fields of Settings
     """Read the settings; what is given here comes before the environment.
 

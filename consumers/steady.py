@@ -8,7 +8,7 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
-from consumers.lenient import RawRecord, fetch_to_hostile
+from consumers.lenient import RawRecord, fetch_past_hostile
 
 log = structlog.get_logger(__name__)
 
@@ -58,7 +58,7 @@ class SteadyConsumer(AIOKafkaConsumer):
             await self._rewind(partition)
         for partition in self.assignment():
             position = await self.position(partition)
-            records = (await fetch_to_hostile(self._client, partition, position))[:max_records]
+            records = (await fetch_past_hostile(self._client, partition, position))[:max_records]
             if records:
                 last = records[-1].offset
                 log.warning(

@@ -6,6 +6,7 @@ import json
 import random
 import socket
 import threading
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 
 from local.errors import failure
@@ -37,7 +38,7 @@ def claim(file: Path, names: list[str]) -> dict[str, int]:
         known = remembered(file)
         for name in names:
             port = known.pop(name, None)
-            known[name] = port if port and is_free(port) else _new(set(known.values()))
+            known[name] = port if port and is_free(port) else free_port(set(known.values()))
         write_whole(file, json.dumps(known))
     return known
 
@@ -50,7 +51,8 @@ def remembered(file: Path) -> dict[str, int]:
         return {}
 
 
-def _new(taken: set[int]) -> int:
+def free_port(taken: AbstractSet[int] = frozenset()) -> int:
+    """Give a port that a server could listen on now, none of those that are taken."""
     for _ in range(_TRIES):
         port = random.choice(_RANGE)  # noqa: S311 - nothing secret about it
         if port not in taken and is_free(port):

@@ -18,7 +18,9 @@ from rich.table import Table
 
 from consumers.settings import Settings, SettingsError, load_settings
 from local.cli import app as local_app
-from ops.topics import TopicError, create_topics, describe_topics
+from local.errors import LocalStackError
+from ops.errors import DemoError, TopicError
+from ops.topics import create_topics, describe_topics
 
 T = TypeVar("T")
 
@@ -67,6 +69,29 @@ def run(
             asyncio.run(serve(settings, names))  # type: ignore[arg-type]  # the enum's values are the names
         except ConsumerEndedError as error:
             _fail(str(error))
+
+
+@app.command()
+def demo(
+    *,
+    events: Annotated[
+        int, typer.Option(min=1, max=100_000, help="How many feedback records to publish.")
+    ] = 200,
+    leave: Annotated[
+        bool, typer.Option("--exit", help="End once all is settled.")
+    ] = False,
+    as_json: _Json = False,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same stories.")] = 7,
+) -> None:
+    """Show all of it: the local stack, the consumers, a chat service and its users, and the ledger.
+
+    Exit status 0 only if everything is settled and MLflow, asked directly, holds exactly what the ledger says.
+    """
+    with told():
+        from ops.demo_command import run_demo  # noqa: PLC0415 - it imports all of it
+
+        is_right = run_demo(events=events, seed=seed, leave=leave, as_json=as_json)
+    raise typer.Exit(0 if is_right else 1)
 
 
 @topics_app.command()
@@ -155,7 +180,7 @@ def told() -> Iterator[None]:
         yield
     except SettingsError as error:
         _fail(f"settings: {error}")
-    except TopicError as error:
+    except (TopicError, DemoError, LocalStackError) as error:
         _fail(str(error))
     except KafkaError as error:
         _fail(f"Kafka: {type(error).__name__}; check FEEDBACK_KAFKA_BOOTSTRAP_SERVERS: {error}")

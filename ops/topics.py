@@ -10,8 +10,9 @@ from aiokafka.errors import TopicAlreadyExistsError, for_code
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from consumers.settings import Settings
-from contracts.kafka import KafkaSettings
 from contracts.topics import TopicSpec
+from ops.admin import admin_client
+from ops.errors import TopicError
 
 _VISIBLE_SECONDS: Final = 30
 _REPLICATION: Final = 3
@@ -28,10 +29,6 @@ class TopicState:
     config: dict[str, str]
 
 
-class TopicError(RuntimeError):
-    """Kafka refused to create a topic; the message names it and the reason."""
-
-
 async def create_topics(settings: Settings) -> list[str]:
     """Create the topics that are missing and wait until all can be seen.
 
@@ -43,7 +40,7 @@ async def create_topics(settings: Settings) -> list[str]:
 
     """
     specs = settings.topics.specs()
-    async with _Admin(settings.kafka) as admin:
+    async with admin_client(settings.kafka) as admin:
         there = {state.name for state in await _describe(admin, specs) if state.partitions}
         missing = [spec for spec in specs if spec.name not in there]
         created = await _create(admin, settings, missing) if missing else []
@@ -62,26 +59,8 @@ async def _wait_until_visible(admin: AIOKafkaAdminClient, specs: Sequence[TopicS
 
 async def describe_topics(settings: Settings) -> list[TopicState]:
     """Describe each topic, also those that are missing."""
-    async with _Admin(settings.kafka) as admin:
+    async with admin_client(settings.kafka) as admin:
         return await _describe(admin, settings.topics.specs())
-
-
-class _Admin:
-    """An admin client for one block."""
-
-    def __init__(self, kafka: KafkaSettings) -> None:
-        self._client = AIOKafkaAdminClient(**kafka.options())
-
-    async def __aenter__(self) -> AIOKafkaAdminClient:
-        try:
-            await self._client.start()
-        except BaseException:
-            await self._client.close()
-            raise
-        return self._client
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._client.close()
 
 
 async def _create(admin: AIOKafkaAdminClient, settings: Settings, specs: Sequence[TopicSpec]) -> list[str]:

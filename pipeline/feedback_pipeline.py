@@ -143,7 +143,9 @@ class FeedbackPipeline:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(_NotYetError),
             stop=stop_after_attempt(self._retries.attempts),
-            wait=wait_exponential_jitter(self._retries.first_wait, self._retries.longest_wait),
+            wait=wait_exponential_jitter(
+                self._retries.first_wait, self._retries.longest_wait, jitter=self._retries.first_wait
+            ),
             sleep=self._patience.sleep,
         )
         async for attempt in retrying:

@@ -53,7 +53,7 @@ class Patience:
         async def attempt() -> T:
             return await work()
 
-        result = await retrying(attempt)
+        result: T = await retrying(attempt)
         for dependency in away:
             self.back(dependency)
         return result

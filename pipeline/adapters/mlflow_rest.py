@@ -67,7 +67,10 @@ def log_one(write: Write) -> SinkOutcome:
             return Away("mlflow", result.detail)
         case _Unclear():
             # Each try but the first began with a look that MLflow answered: it is there, and not away.
-            return Dead("rejected", f"MLflow answers, but fails to store this each time: {result.detail}")
+            return Dead(
+                "rejected",
+                f"MLflow answers, but fails to store this each time ({result.detail}): see its server log",
+            )
         case _:
             return result
 

@@ -1,0 +1,31 @@
+"""Everything that the sample traffic is made of, from one `Settings`."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import mlflow
+from aiokafka import AIOKafkaProducer
+
+from apps.chat.service import ChatService
+from apps.chat.traffic import Traffic
+from consumers.settings import Settings
+from contracts.publisher import FeedbackPublisher
+
+
+@asynccontextmanager
+async def traffic_into(settings: Settings, *, seed: int) -> AsyncIterator[Traffic]:
+    """Connect the sample service and its users; its traces go to the first of the experiments."""
+    experiment = settings.mlflow_experiments[0]
+    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+    if experiment.isdigit():
+        mlflow.set_experiment(experiment_id=experiment)
+    else:
+        mlflow.set_experiment(experiment)
+    raw = AIOKafkaProducer(**settings.kafka.options(), acks="all", enable_idempotence=True)
+    await raw.start()
+    try:
+        async with FeedbackPublisher(settings.kafka, settings.topics, source="sample-chat") as publisher:
+            yield Traffic(ChatService(publisher), publisher, raw, settings.topics, seed)
+    finally:
+        await raw.stop()
+        mlflow.flush_trace_async_logging()
