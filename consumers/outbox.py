@@ -32,6 +32,7 @@ class KafkaOutbox:
         self._topics = topics
         self._patience = patience
         self._producer: AIOKafkaProducer | None = None
+        self._starting = asyncio.Lock()
 
     async def start(self) -> AIOKafkaProducer:
         """Connect, or give the connection that stands.
@@ -40,22 +41,27 @@ class KafkaOutbox:
             DependencyAwayError: when Kafka is away.
 
         """
-        if self._producer is None:
-            producer = AIOKafkaProducer(
-                **self._kafka.options(),
-                acks="all",
-                enable_idempotence=True,
-                linger_ms=_LINGER_MS,
-                max_request_size=ENVELOPE_BYTES,
-            )
-            try:
-                await producer.start()
-            except (KafkaError, OSError) as error:
-                await producer.stop()
-                detail = f"{type(error).__name__} at {self._kafka.bootstrap_servers}"
-                raise DependencyAwayError("kafka", detail) from error
-            self._producer = producer
-        return self._producer
+        # One at a time: the consumers of a process share it, and a second producer would never be stopped.
+        async with self._starting:
+            if self._producer is None:
+                self._producer = await self._connect()
+            return self._producer
+
+    async def _connect(self) -> AIOKafkaProducer:
+        producer = AIOKafkaProducer(
+            **self._kafka.options(),
+            acks="all",
+            enable_idempotence=True,
+            linger_ms=_LINGER_MS,
+            max_request_size=ENVELOPE_BYTES,
+        )
+        try:
+            await producer.start()
+        except (KafkaError, OSError) as error:
+            await producer.stop()
+            detail = f"{type(error).__name__} at {self._kafka.bootstrap_servers}"
+            raise DependencyAwayError("kafka", detail) from error
+        return producer
 
     async def stop(self) -> None:
         """Disconnect."""

@@ -6,10 +6,15 @@ from datetime import datetime
 from typing import Annotated, Any, Final
 
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, WithJsonSchema
+from pydantic.json_schema import JsonSchemaValue
 
 from contracts import limits
+from contracts.values import check_text
 
 _RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+_RFC_3339_PATTERN: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?([Zz]|[+-][0-9]{2}:[0-9]{2})$"
+)
 _REQUEST_ID: Final = re.compile(limits.REQUEST_ID_PATTERN, re.ASCII)
 _TRACE_ID: Final = re.compile(rf"tr-[0-9A-Za-z_-]{{1,{limits.TRACE_ID_LENGTH - 3}}}", re.ASCII)
 _BARE_TRACE_ID: Final = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
@@ -22,6 +27,14 @@ def _time(value: object) -> object:
         return value
     msg = "is not an RFC 3339 time with an offset, such as 2026-01-31T12:00:00Z"
     raise ValueError(msg)
+
+
+def _known_year(value: datetime) -> datetime:
+    # At the calendar's ends a change of zone overflows, in Python and in what Postgres gives back.
+    if not limits.FIRST_YEAR <= value.year <= limits.LAST_YEAR:
+        msg = f"lies outside the years {limits.FIRST_YEAR} to {limits.LAST_YEAR}; set the producer's clock"
+        raise ValueError(msg)
+    return value
 
 
 def _request_id(value: str) -> str:
@@ -56,6 +69,7 @@ def _span_id(value: str) -> str:
 
 
 def _rationale(value: str) -> str:
+    check_text(value)
     if (size := len(value.encode())) > limits.RATIONALE_BYTES:
         msg = f"has {size} bytes; the limit is {limits.RATIONALE_BYTES}"
         raise ValueError(msg)
@@ -69,14 +83,21 @@ def _string_map(value: object) -> object:
         raise ValueError(msg)  # noqa: TRY004 - pydantic turns only ValueError into its own error
     for key, text in value.items():
         _check_entry(key, text)
+        check_text(key)
+        check_text(text)
     if (size := len(json.dumps(value, ensure_ascii=False).encode())) > limits.METADATA_BYTES:
         msg = f"has {size} bytes as JSON; the limit is {limits.METADATA_BYTES}"
         raise ValueError(msg)
     return value
 
 
+def looks_like_key(text: str) -> bool:
+    """Tell whether a key may be shown in a message: a person's text in its place may not."""
+    return _PLAIN_KEY.fullmatch(text) is not None
+
+
 def _check_entry(key: object, text: object) -> None:
-    name = f"key {key!r}" if isinstance(key, str) and _PLAIN_KEY.fullmatch(key) else "a key"
+    name = f"key {key!r}" if isinstance(key, str) and looks_like_key(key) else "a key"
     if not isinstance(key, str) or not 0 < len(key) <= limits.NAME_LENGTH:
         msg = f"{name} must be a string of 1 to {limits.NAME_LENGTH} characters"
         raise ValueError(msg)
@@ -95,7 +116,10 @@ def _metadata(value: dict[str, str]) -> dict[str, str]:
 
 
 Time = Annotated[
-    AwareDatetime, BeforeValidator(_time), WithJsonSchema({"type": "string", "format": "date-time"})
+    AwareDatetime,
+    BeforeValidator(_time),
+    AfterValidator(_known_year),
+    WithJsonSchema({"type": "string", "format": "date-time", "pattern": _RFC_3339_PATTERN}),
 ]
 RequestId = Annotated[
     str,
@@ -125,8 +149,20 @@ Rationale = Annotated[
     AfterValidator(_rationale),
     WithJsonSchema({"type": "string", "maxLength": limits.RATIONALE_BYTES}),
 ]
-Tags = Annotated[dict[str, str], BeforeValidator(_string_map)]
-Metadata = Annotated[dict[str, str], BeforeValidator(_string_map), AfterValidator(_metadata)]
+
+
+def _map_schema(**names: object) -> JsonSchemaValue:
+    keys = {"minLength": 1, "maxLength": limits.NAME_LENGTH, **names}
+    return {"type": "object", "propertyNames": keys, "additionalProperties": {"type": "string"}}
+
+
+Tags = Annotated[dict[str, str], BeforeValidator(_string_map), WithJsonSchema(_map_schema())]
+Metadata = Annotated[
+    dict[str, str],
+    BeforeValidator(_string_map),
+    AfterValidator(_metadata),
+    WithJsonSchema(_map_schema(**{"not": {"pattern": r"^(mlflow|feedback)\."}})),
+]
 Value = Annotated[
     Any,
     WithJsonSchema({"type": ["boolean", "number", "string", "array", "object"]}),

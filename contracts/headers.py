@@ -102,14 +102,23 @@ def encode_headers(headers: Headers) -> str:
 
 
 def decode_headers(text: str) -> list[tuple[str, bytes | None]]:
-    """Take apart what `encode_headers` gave."""
-    return [
-        (
-            base64.b64decode(key).decode("utf-8", "surrogateescape"),
-            None if value is None else base64.b64decode(value),
-        )
-        for key, value in json.loads(text)
-    ]
+    """Take apart what `encode_headers` gave.
+
+    Raises:
+        ValueError: when it gave no such thing; anybody can write headers that look like ours.
+
+    """
+    try:
+        return [
+            (
+                base64.b64decode(key, validate=True).decode("utf-8", "surrogateescape"),
+                None if value is None else base64.b64decode(value, validate=True),
+            )
+            for key, value in json.loads(text)
+        ]
+    except (TypeError, RecursionError):
+        msg = "feedback-original-headers is not what this pipeline writes"
+        raise ValueError(msg) from None
 
 
 def _base64(data: bytes) -> str:

@@ -41,3 +41,9 @@ CLOCK_SKEW: Final = timedelta(minutes=10)
 
 RESERVED_METADATA: Final = ("mlflow.", "feedback.")
 """Prefixes of metadata keys that belong to MLflow and to this pipeline."""
+
+FIRST_YEAR: Final = 1970
+"""First year of a time: MLflow counts milliseconds from its beginning."""
+
+LAST_YEAR: Final = 9998
+"""Last year of a time: the one after ends within an offset of what a datetime holds."""

@@ -1,14 +1,15 @@
 """Bytes or documents to events, with errors that name field and limit and never quote a comment."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from contracts import limits
 from contracts.events import ChatCompleted, Event, FeedbackSubmitted, FeedbackWithdrawn
+from contracts.fields import looks_like_key
 from contracts.values import find_nul
 
 M = TypeVar("M", bound=BaseModel)
@@ -24,8 +25,21 @@ ALL_EVENTS: Final[EventTypes] = {**CHAT_EVENTS, **FEEDBACK_EVENTS}
 _SHOWN_ERRORS: Final = 5
 
 
+class Problem(NamedTuple):
+    """One thing that is wrong: the field's path, as ``assessments.0.name``, and what to mend."""
+
+    field: str
+    wrong: str
+
+
 class ContractError(ValueError):
-    """An event breaks the contract; the message names the field and the limit."""
+    """An event breaks the contract; the message names the field and the limit, `problems` has all of them."""
+
+    def __init__(self, *problems: Problem) -> None:
+        texts = [f"{problem.field}: {problem.wrong}" for problem in problems[:_SHOWN_ERRORS]]
+        more = len(problems) - len(texts)
+        super().__init__("; ".join(texts) + (f"; and {more} more" if more else ""))
+        self.problems = problems
 
 
 def parse_event(value: bytes | None, types: EventTypes, *, recorded_at: datetime) -> Event:
@@ -53,19 +67,18 @@ def decode_document(value: bytes | None) -> dict[str, Any]:
 
     """
     if not value:
-        msg = f"the value is {'null' if value is None else 'empty'}; it must be a JSON object"
-        raise ContractError(msg)
+        raise ContractError(
+            Problem(_WHOLE, f"is {'null' if value is None else 'empty'}; it must be a JSON object")
+        )
     try:
         document = from_json(value, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
-        msg = f"the value is not JSON: {str(error)[:200]}"
-        raise ContractError(msg) from None
+        raise ContractError(Problem(_WHOLE, f"is not JSON in UTF-8: {str(error)[:200]}")) from None
     if not isinstance(document, dict):
-        msg = f"the value is a JSON {type(document).__name__}; it must be an object"
-        raise ContractError(msg)
+        raise ContractError(Problem(_WHOLE, f"is a JSON {type(document).__name__}; it must be an object"))
     if (b"\\u0000" in value or b"\x00" in value) and (path := find_nul(document)) is not None:
-        msg = f"{_place(path)}: holds a NUL character, which Postgres cannot store; remove it"
-        raise ContractError(msg)
+        wrong = "holds a NUL character, which Postgres cannot store; remove it"
+        raise ContractError(Problem(_place(path), wrong))
     return document
 
 
@@ -82,22 +95,46 @@ def validate_document(
     model = types.get(name) if isinstance(name, str) else None
     if model is None:
         said = "is missing" if name is None else "is not the name of an event"
-        msg = f"type: {said}; here it must be one of {', '.join(types)}"
-        raise ContractError(msg)
-    return validate(model, document, forbid_unknown=forbid_unknown)
+        raise ContractError(Problem("type", f"{said}; here it must be one of {', '.join(types)}"))
+    return validate(model, document, forbid_unknown=forbid_unknown, on_wire=True)
 
 
-def validate(model: type[M], document: Mapping[str, Any], *, forbid_unknown: bool = False) -> M:
+def validate(
+    model: type[M], document: Mapping[str, Any], *, forbid_unknown: bool = False, on_wire: bool = False
+) -> M:
     """Validate a document as one model.
+
+    Args:
+        model: the event.
+        document: its fields.
+        forbid_unknown: refuse fields that the model does not have.
+        on_wire: refuse a document without the fields that only its sender can fill in.
 
     Raises:
         ContractError: with what is wrong, field by field.
 
     """
+    missing = _not_sent(model, document) if on_wire else []
     try:
-        return model.model_validate(document, extra="forbid" if forbid_unknown else "ignore")
+        event = model.model_validate(document, extra="forbid" if forbid_unknown else "ignore")
     except ValidationError as error:
-        raise ContractError(describe(error)) from None
+        raise ContractError(*missing, *_problems(error)) from None
+    if missing:
+        raise ContractError(*missing)
+    return event
+
+
+def sender_fields(model: type[BaseModel]) -> list[str]:
+    """Give the fields that Python fills in; the wire must carry them, or a redelivery were another event."""
+    return [name for name, field in model.model_fields.items() if field.default_factory is not None]
+
+
+def _not_sent(model: type[BaseModel], document: Mapping[str, Any]) -> list[Problem]:
+    return [
+        Problem(name, _SENDERS.get(name, "is missing"))
+        for name in sender_fields(model)
+        if name not in document
+    ]
 
 
 def check_clock(event: Event, recorded_at: datetime) -> None:
@@ -112,32 +149,36 @@ def check_clock(event: Event, recorded_at: datetime) -> None:
     ahead = event.submitted_at - recorded_at
     if ahead > limits.CLOCK_SKEW:
         minutes = int(limits.CLOCK_SKEW / timedelta(minutes=1))
-        msg = (
-            f"submitted_at: is {int(ahead.total_seconds())} s ahead of the record's own time; "
+        wrong = (
+            f"is {int(ahead.total_seconds())} s ahead of the record's own time; "
             f"the limit is {minutes} minutes: set the producer's clock"
         )
-        raise ContractError(msg)
+        raise ContractError(Problem("submitted_at", wrong))
 
 
-def describe(error: ValidationError) -> str:
-    """Give a validation error as ``field: what is wrong; …`` without the input."""
-    details = [d for d in error.errors(include_url=False, include_input=False) if not _is_echo(d, error)]
-    texts = [f"{_place(detail['loc'])}: {_wrong(detail)}" for detail in details[:_SHOWN_ERRORS]]
-    more = len(details) - len(texts)
-    return "; ".join(texts) + (f"; and {more} more" if more else "")
+def _problems(error: ValidationError) -> list[Problem]:
+    """Give a validation error field by field, without the input."""
+    details = error.errors(include_url=False, include_input=False)
+    refused = _parents(detail["loc"] for detail in details)
+    return [
+        Problem(_place(detail["loc"]), _wrong(detail)) for detail in details if not _is_echo(detail, refused)
+    ]
 
 
-def _is_echo(detail: ErrorDetails, error: ValidationError) -> bool:
+def _parents(places: Iterable[tuple[int | str, ...]]) -> set[tuple[int | str, ...]]:
+    return {place[:end] for place in places for end in range(len(place))}
+
+
+def _is_echo(detail: ErrorDetails, refused: set[tuple[int | str, ...]]) -> bool:
     """Tell whether pydantic calls a list too short only because its items were refused."""
-    place = detail["loc"]
-    others = (other["loc"] for other in error.errors(include_url=False, include_input=False))
-    return detail["type"] == "too_short" and any(
-        loc[: len(place)] == place and len(loc) > len(place) for loc in others
-    )
+    return detail["type"] == "too_short" and detail["loc"] in refused
 
 
 def _place(path: tuple[int | str, ...]) -> str:
-    return ".".join(str(part)[: limits.NAME_LENGTH] for part in path) or "the event"
+    """Give a path as ``a.0.b``, without what may be somebody's text: the inside of a value, and odd keys."""
+    end = path.index("value") + 1 if "value" in path else len(path)
+    parts = (str(part) for part in path[:end])
+    return ".".join(part if looks_like_key(part) else "(a key)" for part in parts) or "the event"
 
 
 def _wrong(detail: ErrorDetails) -> str:
@@ -155,12 +196,12 @@ def _wrong(detail: ErrorDetails) -> str:
             return f"has more than {ctx['max_length']} characters, the limit"
         case "string_too_short":
             return "is empty"
-        case "too_long":
-            return f"has {ctx['actual_length']} items; the limit is {ctx['max_length']}"
         case "too_short":
             return f"needs at least {ctx['min_length']} item"
         case "string_unicode":
-            return "is not valid Unicode (a lone surrogate)"
+            return "holds a lone surrogate, which is not valid Unicode"
+        case "timezone_aware":
+            return "is a time without an offset; give it a time zone, such as UTC"
         case kind if kind.startswith("uuid"):
             return "is not a UUID"
         case kind if kind.startswith("datetime"):
@@ -170,6 +211,14 @@ def _wrong(detail: ErrorDetails) -> str:
         case kind:
             return f"is not valid ({kind})"
 
+
+_WHOLE: Final = "the value"
+
+_SENDERS: Final = {
+    "event_id": "is missing; send a UUID that stays the same when you send the event again",
+    "submitted_at": "is missing; send when the feedback was given: the newest wins",
+    "completed_at": "is missing; send when the answer was complete",
+}
 
 _ARTICLES: Final = {
     "string_type": "a string",

@@ -86,17 +86,19 @@ class FeedbackPublisher:
             PublishError: when no broker answers, naming the brokers and the settings to check.
 
         """
-        producer = AIOKafkaProducer(
-            **self._kafka.options(),
-            acks="all",
-            enable_idempotence=True,
-            linger_ms=_LINGER_MS,
-            max_request_size=EVENT_BYTES,
-        )
+        producer = None
         try:
+            producer = AIOKafkaProducer(
+                **self._kafka.options(),
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=_LINGER_MS,
+                max_request_size=EVENT_BYTES,
+            )
             await producer.start()
         except (KafkaError, OSError) as error:
-            await producer.stop()
+            if producer is not None:
+                await producer.stop()
             msg = (
                 f"no connection to Kafka at {self._kafka.bootstrap_servers} "
                 f"({self._kafka.security_protocol}): {_name(error)}; "
@@ -175,10 +177,10 @@ class FeedbackPublisher:
             PublishError: when Kafka did not acknowledge all of them; its ``events`` are the others.
 
         """
+        values = [encode_event(event) for event in events]
         if self._producer is None:
             msg = "the publisher is not connected; use it as: async with FeedbackPublisher() as publisher"
             raise PublishError(msg, events)
-        values = [encode_event(event) for event in events]
         sends = [self._send(self._producer, *pair) for pair in zip(events, values, strict=True)]
         results = await asyncio.gather(*sends, return_exceptions=True)
         failed = [(e, r) for e, r in zip(events, results, strict=True) if isinstance(r, BaseException)]

@@ -52,7 +52,9 @@ class Topics:
 
     def specs(self) -> tuple[TopicSpec, ...]:
         """Give all topics with their configuration."""
-        events = {"retention.ms": str(KEEP_EVENTS_MS), "max.message.bytes": str(EVENT_BYTES)}
+        # The broker's clock: a producer's own would agree with whatever it writes into submitted_at.
+        clock = {"message.timestamp.type": "LogAppendTime"}
+        events = {"retention.ms": str(KEEP_EVENTS_MS), "max.message.bytes": str(EVENT_BYTES)} | clock
         parked = {"retention.ms": str(KEEP_EVENTS_MS), "max.message.bytes": str(ENVELOPE_BYTES)}
         return (
             TopicSpec(self.chat_completed, "ChatCompleted events", events),

@@ -39,7 +39,7 @@ def _check_shape(value: object, *, nested: bool, depth: int) -> None:
         for part in value.values() if isinstance(value, dict) else value:
             _check_shape(part, nested=nested, depth=depth + 1)
     elif isinstance(value, str):
-        _check_text(value)
+        check_text(value)
     elif isinstance(value, float) and not math.isfinite(value):
         msg = "holds NaN or infinity, which JSON and MLflow cannot store; leave it out or send a string"
         raise ValueError(msg)
@@ -68,10 +68,16 @@ def _check_keys(value: dict[Any, object]) -> None:
         if not isinstance(key, str):
             msg = f"has a key of type {type(key).__name__}; keys are strings"
             raise ValueError(msg)  # noqa: TRY004 - pydantic turns only ValueError into its own error
-        _check_text(key)
+        check_text(key)
 
 
-def _check_text(text: str) -> None:
+def check_text(text: str) -> None:
+    """Refuse a lone surrogate, which no encoding can write.
+
+    Raises:
+        ValueError: without the text.
+
+    """
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -17,10 +17,12 @@ from rich.console import Console
 from rich.table import Table
 
 from consumers.settings import Settings, SettingsError, load_settings
+from contracts.cli import app as contracts_app
 from local.cli import app as local_app
 from local.errors import LocalStackError
 from ops.errors import DemoError, TopicError
 from ops.topics import create_topics, describe_topics
+from pipeline.outcomes import DependencyAwayError
 
 T = TypeVar("T")
 
@@ -37,9 +39,17 @@ topics_app = typer.Typer(
     help="The Kafka topics: create what is missing, see what is there.", no_args_is_help=True
 )
 app.add_typer(topics_app, name="topics")
+app.add_typer(contracts_app, name="contracts")
 app.add_typer(local_app, name="local")
 
 _Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
+
+
+_VARIABLES = {
+    "kafka": "FEEDBACK_KAFKA_BOOTSTRAP_SERVERS",
+    "postgres": "FEEDBACK_DATABASE_URL",
+    "mlflow": "MLFLOW_TRACKING_URI",
+}
 
 
 class RunName(StrEnum):
@@ -77,15 +87,13 @@ def demo(
     events: Annotated[
         int, typer.Option(min=1, max=100_000, help="How many feedback records to publish.")
     ] = 200,
-    leave: Annotated[
-        bool, typer.Option("--exit", help="End once all is settled.")
-    ] = False,
+    leave: Annotated[bool, typer.Option("--exit", help="End once all is settled.")] = False,
     as_json: _Json = False,
     seed: Annotated[int, typer.Option(help="The same seed gives the same stories.")] = 7,
 ) -> None:
     """Show all of it: the local stack, the consumers, a chat service and its users, and the ledger.
 
-    Exit status 0 only if everything is settled and MLflow, asked directly, holds exactly what the ledger says.
+    Exit status 0 only if all is settled and MLflow, asked directly, holds exactly what the ledger says.
     """
     with told():
         from ops.demo_command import run_demo  # noqa: PLC0415 - it imports all of it
@@ -183,7 +191,12 @@ def told() -> Iterator[None]:
     except (TopicError, DemoError, LocalStackError) as error:
         _fail(str(error))
     except KafkaError as error:
-        _fail(f"Kafka: {type(error).__name__}; check FEEDBACK_KAFKA_BOOTSTRAP_SERVERS: {error}")
+        brokers = load_settings().kafka.bootstrap_servers
+        _fail(
+            f"Kafka at {brokers}: {type(error).__name__}; check FEEDBACK_KAFKA_BOOTSTRAP_SERVERS and rights"
+        )
+    except DependencyAwayError as error:
+        _fail(f"{error}; check {_VARIABLES[error.dependency]}")
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from psycopg.errors import UndefinedTable
+
 from contracts.identity import assessment_id
 from pipeline.adapters.postgres import Pool, connection
 
@@ -38,8 +40,11 @@ async def status_of(pool: Pool, given: UUID) -> list[FeedbackStatus]:
 
     An event that was superseded is no longer in the table: its receipt in ``feedback-logged`` tells.
     """
-    async with connection(pool) as conn:
-        rows = await (await conn.execute(_SELECT, [given, given])).fetchall()
+    try:
+        async with connection(pool) as conn:
+            rows = await (await conn.execute(_SELECT, [given, given])).fetchall()
+    except UndefinedTable:
+        return []  # no consumer has run yet
     return [
         FeedbackStatus(
             feedback_id=row[0],

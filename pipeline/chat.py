@@ -36,5 +36,6 @@ def merge(old: Chat, new: Chat) -> Chat:
 
     The order of the two does not matter. The Postgres upsert says the same in SQL.
     """
-    older, newer = sorted((old, new), key=lambda chat: (chat.completed_at, chat.event_id))
+    is_newer = (new.completed_at, new.event_id) > (old.completed_at, old.event_id)
+    older, newer = (old, new) if is_newer else (new, old)
     return newer if newer.trace_id else replace(newer, trace_id=older.trace_id)

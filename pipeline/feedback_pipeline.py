@@ -1,12 +1,18 @@
 """The way of a batch of feedback, from its records to the moment when its offsets may be committed."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from tenacity import AsyncRetrying, retry_if_exception_type, stop_after_attempt, wait_exponential_jitter
+from tenacity import (
+    AsyncRetrying,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_exponential,
+    wait_random,
+)
 
 from contracts.events import FeedbackLogged, Segment
 from pipeline.chat import Chat
@@ -143,9 +149,8 @@ class FeedbackPipeline:
         retrying = AsyncRetrying(
             retry=retry_if_exception_type(_NotYetError),
             stop=stop_after_attempt(self._retries.attempts),
-            wait=wait_exponential_jitter(
-                self._retries.first_wait, self._retries.longest_wait, jitter=self._retries.first_wait
-            ),
+            wait=wait_exponential(multiplier=self._retries.first_wait, max=self._retries.longest_wait)
+            + wait_random(0, self._retries.first_wait),
             sleep=self._patience.sleep,
         )
         async for attempt in retrying:
@@ -157,6 +162,8 @@ class FeedbackPipeline:
     async def _attempt(self, batch: Batch, work: Sequence[Work], number: int) -> list[Work]:
         """Try once; gives what is to be tried again, which the last attempt turns into dead letters."""
         is_last = number >= self._retries.attempts
+        if number > 1:
+            work = await self._join_again(batch, work)
         work = await self._resolve(batch, work, is_last=is_last)
         outcomes = await self._log(batch, work)
         ended = {
@@ -167,6 +174,13 @@ class FeedbackPipeline:
         await self._settle(batch, ended)
         batch.ended |= {key: Ended(outcome, number) for key, outcome in ended.items()}
         return [item for item in work if item.version.feedback_id not in batch.ended]
+
+    async def _join_again(self, batch: Batch, work: Sequence[Work]) -> list[Work]:
+        """Look again for the chats that were not known: their event may have come after the feedback."""
+        missing = [item.version for item in work if item.trace_id is None]
+        if missing:
+            batch.chats |= await self._patience.call(lambda: join(missing, self._ports.chats))
+        return [replace(item, chat=batch.chats.get(item.version.feedback_id)) for item in work]
 
     async def _resolve(self, batch: Batch, work: Sequence[Work], *, is_last: bool) -> list[Work]:
         since = None if is_last else self._clock() - self._retries.window

@@ -46,9 +46,11 @@ async def resolve(
     if not missing:
         return list(work)
     found = await traces.search(missing, since=since)
+    resolved = [_with_chat(item, found.get(item.version.client_request_id or "")) for item in work]
+    known = {item.chat.client_request_id: item.chat for item in resolved if item.chat}
     if found:
-        await chats.upsert(list(found.values()))
-    return [_with_chat(item, found.get(item.version.client_request_id or "")) for item in work]
+        await chats.upsert([known.get(key, chat) for key, chat in found.items()])
+    return resolved
 
 
 def _with_chat(item: Work, found: Chat | None) -> Work:

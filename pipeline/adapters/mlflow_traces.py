@@ -116,13 +116,16 @@ def _search(filter_string: str, locations: Sequence[str], limit: int) -> list[Tr
 
 
 def _locations(experiments: Sequence[str]) -> list[str]:
-    return [name if name.isdigit() else _experiment_id(name) for name in experiments]
+    return [_experiment_id(name) for name in experiments]
 
 
 def _experiment_id(name: str) -> str:
-    # mlflow-tracing has no public look-up by name; this is what its own tracing code calls.
+    # mlflow-tracing has no public look-up; this is what its own tracing code calls. An id is looked up too:
+    # a search in an experiment that does not exist finds nothing, and all feedback would be dead-lettered.
+    store = _get_store()
     try:
-        experiment = _get_store().get_experiment_by_name(name)
+        look_up = store.get_experiment if name.isdigit() else store.get_experiment_by_name
+        experiment = look_up(name)
     except MlflowException as error:
         if finding(error) != "missing":
             raise DependencyAwayError("mlflow", f"get experiment: {error_code(error)}") from error
@@ -141,7 +144,8 @@ def _chat(request_id: str, info: TraceInfo) -> Chat:
     return Chat(
         client_request_id=request_id,
         trace_id=info.trace_id,
-        completed_at=datetime.fromtimestamp((info.request_time + (info.execution_duration or 0)) / 1000, UTC),
+        # When it began: the chat's own event tells of its end, and so is the newer of the two.
+        completed_at=datetime.fromtimestamp(info.request_time / 1000, UTC),
         event_id=_NO_EVENT,
         segment=Segment(**segment),
     )

@@ -19,12 +19,16 @@ STATEMENT_MS: Final = 30_000
 _SCHEMA_LOCK: Final = 0x6665656462616B  # any number that nobody else uses for an advisory lock
 
 
+# ReadOnlySqlTransaction: what was the primary is a standby since a fail-over.
+_AWAY: Final = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.errors.ReadOnlySqlTransaction)
+
+
 @contextmanager
 def postgres_errors() -> Iterator[None]:
     """Turn what means that Postgres is away into `DependencyAwayError`; other errors are ours and pass."""
     try:
         yield
-    except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout, OSError) as error:
+    except (*_AWAY, PoolTimeout, OSError) as error:
         # The text may hold what was sent; the class and the code say enough.
         code = getattr(error, "sqlstate", None)
         raise DependencyAwayError("postgres", f"{type(error).__name__} {code or ''}".strip()) from error
@@ -54,7 +58,12 @@ async def connection(pool: Pool) -> AsyncIterator[AsyncConnection[TupleRow]]:
     """
     with postgres_errors():
         async with pool.connection() as conn:
-            yield conn
+            try:
+                yield conn
+            except psycopg.errors.ReadOnlySqlTransaction:
+                # The pool would keep it for ever; a new one may find the new primary.
+                await conn.close()
+                raise
 
 
 async def apply_schema(pool: Pool, schema: str) -> None:

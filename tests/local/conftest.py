@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from watching import processes_in
+from support.watching import processes_in
 
 from local import stack
 from local.home import CACHE_VARIABLE, Home

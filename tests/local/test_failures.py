@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from watching import processes_in, wait_until
+from support.watching import processes_in, wait_until
 
 from local import kafka, stack
 from local.home import Home

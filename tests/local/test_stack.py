@@ -17,7 +17,7 @@ import psycopg
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from watching import processes_in, wait_until
+from support.watching import processes_in, wait_until
 
 from local import stack
 from local.home import Home

@@ -28,7 +28,7 @@ def new_id(prefix: str = "req") -> str:
     return f"{prefix}-{uuid4().hex}"
 
 
-def a_version(**fields: Any) -> Version:  # noqa: ANN401 - fields of Version
+def a_version(**fields: Any) -> Version:
     """Give a version, of a feedback of its own unless feedback_id is given."""
     known: dict[str, Any] = {
         "feedback_id": uuid4(),
@@ -48,14 +48,14 @@ def a_version(**fields: Any) -> Version:  # noqa: ANN401 - fields of Version
     return Version(**(known | fields))
 
 
-def a_chat(request_id: str = "req-1", trace_id: str | None = "tr-1", **fields: Any) -> Chat:  # noqa: ANN401 - fields of Chat
+def a_chat(request_id: str = "req-1", trace_id: str | None = "tr-1", **fields: Any) -> Chat:
     """Give a chat; fields of its segment may stand among its own."""
     segment = {name: fields.pop(name) for name in Segment.model_fields if name in fields}
     known: dict[str, Any] = {"completed_at": NOON, "event_id": uuid4(), "segment": Segment(**segment)}
     return Chat(**({"client_request_id": request_id, "trace_id": trace_id} | known | fields))
 
 
-def submitted(**fields: Any) -> Json:  # noqa: ANN401 - fields of the event
+def submitted(**fields: Any) -> Json:
     """Give a FeedbackSubmitted as a document; ``value`` and ``rationale`` are its one assessment's."""
     assessment = {"name": "helpful", "value": fields.pop("value", True)}
     if "rationale" in fields:
@@ -71,7 +71,7 @@ def submitted(**fields: Any) -> Json:  # noqa: ANN401 - fields of the event
     return known | fields
 
 
-def withdrawn(**fields: Any) -> Json:  # noqa: ANN401 - fields of the event
+def withdrawn(**fields: Any) -> Json:
     """Give a FeedbackWithdrawn as a document."""
     known: Json = {
         "type": "FeedbackWithdrawn",
@@ -84,7 +84,7 @@ def withdrawn(**fields: Any) -> Json:  # noqa: ANN401 - fields of the event
     return known | fields
 
 
-def completed(**fields: Any) -> Json:  # noqa: ANN401 - fields of the event
+def completed(**fields: Any) -> Json:
     """Give a ChatCompleted as a document."""
     known: Json = {
         "type": "ChatCompleted",
@@ -96,7 +96,7 @@ def completed(**fields: Any) -> Json:  # noqa: ANN401 - fields of the event
     return known | fields
 
 
-def a_record(value: Json | bytes | None, *, offset: int = 0, **fields: Any) -> Record:  # noqa: ANN401 - fields of Record
+def a_record(value: Json | bytes | None, *, offset: int = 0, **fields: Any) -> Record:
     """Give the record of a document or of raw bytes."""
     raw = json.dumps(value).encode() if isinstance(value, dict) else value
     known: dict[str, Any] = {

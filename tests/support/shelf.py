@@ -59,7 +59,9 @@ class MemoryShelf:
 
     def seen(self, trace_id: str) -> list[Seen]:
         """Give all that stands on a trace."""
-        return [_of_write(write) for (trace, _), write in self.memory.assessments.items() if trace == trace_id]
+        return [
+            _of_write(write) for (trace, _), write in self.memory.assessments.items() if trace == trace_id
+        ]
 
 
 @dataclass

@@ -34,7 +34,7 @@ def request_id(settings: Settings, number: int) -> str:
 
 
 def write_traces(settings: Settings, count: int) -> list[Trace]:
-    """Write real traces, each with a request id, session and user, and wait until they are exported."""
+    """Write real traces, each with a request id, session, user and region, and wait for their export."""
     mlflow.set_experiment(experiment_id=settings.mlflow_experiments[0])
     traces = [_write_trace(request_id(settings, number), number) for number in range(count)]
     mlflow.flush_trace_async_logging()
@@ -46,7 +46,11 @@ def _write_trace(request_id: str, number: int) -> Trace:
         span.set_inputs({"question": number})
         mlflow.update_current_trace(
             client_request_id=request_id,
-            metadata={"mlflow.trace.session": f"s-{number}", "mlflow.trace.user": f"asker-{number}"},
+            metadata={
+                "mlflow.trace.session": f"s-{number}",
+                "mlflow.trace.user": f"asker-{number}",
+                "region": f"region-{number % 3}",
+            },
         )
         return Trace(request_id, span.trace_id)
 

@@ -1,0 +1,172 @@
+"""The whole pipeline over ports in memory, with faults where a test wants them."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar, cast
+from uuid import UUID
+
+from contracts.events import FeedbackLogged
+from pipeline.feedback_pipeline import FeedbackPipeline, Ports, RetryPolicy
+from pipeline.memory import MemoryChats, MemoryFeedback, MemoryOutbox, MemorySink, MemoryTraces
+from pipeline.metrics import NoMetrics
+from pipeline.outcomes import Dependency
+from pipeline.patience import Patience, StoppedError
+from pipeline.ports import Write
+from pipeline.records import Record
+from support.samples import NOON, Json, a_chat, records_of
+
+P = TypeVar("P")
+
+Outcomes = dict[tuple[UUID, UUID], set[str]]
+"""By event and feedback, what receipts told."""
+
+
+class Tally(NoMetrics):
+    """Keeps what the pipeline counts."""
+
+    def __init__(self) -> None:
+        self.outcomes: list[tuple[str, str]] = []
+        self.aways: list[tuple[str, bool]] = []
+        self.indexed = 0
+        self.dead_chats = 0
+
+    def outcome(self, outcome: str, reason: str) -> None:
+        """Keep it."""
+        self.outcomes.append((outcome, reason))
+
+    def chats(self, *, indexed: int, dead: int) -> None:
+        """Add it up."""
+        self.indexed += indexed
+        self.dead_chats += dead
+
+    def away(self, dependency: Dependency, *, is_away: bool) -> None:
+        """Keep it."""
+        self.aways.append((dependency, is_away))
+
+
+class QuickPatience(Patience):
+    """Waits for nothing but its turn, and keeps how long it was asked to wait."""
+
+    def __init__(self, metrics: Tally | None = None) -> None:
+        super().__init__(metrics)
+        self.waits: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        """Let others work."""
+        self.waits.append(seconds)
+        await asyncio.sleep(0)
+        if self._stopping.is_set():
+            raise StoppedError
+
+
+Hook = Callable[[str], Awaitable[None]]
+"""Told of each call of a port as ``before feedback.claim`` and ``after feedback.claim``."""
+
+
+class _Hooked:
+    def __init__(self, name: str, port: object, hook: Hook) -> None:
+        self._name = name
+        self._port = port
+        self._hook = hook
+
+    def __getattr__(self, method: str) -> Callable[..., Awaitable[object]]:
+        async def call(*args: Any, **kwargs: Any) -> object:
+            await self._hook(f"before {self._name}.{method}")
+            result = await getattr(self._port, method)(*args, **kwargs)
+            await self._hook(f"after {self._name}.{method}")
+            return result
+
+        return call
+
+
+def hooked(name: str, port: P, hook: Hook) -> P:
+    """Give the port with a hook around each call."""
+    return cast("P", _Hooked(name, port, hook))
+
+
+async def no_hook(_step: str) -> None:
+    """Do nothing."""
+
+
+@dataclass(kw_only=True)
+class World:
+    """Stores that several consumers may share; every request of ``traces`` has one trace."""
+
+    attempts: int = 3
+    chats: MemoryChats = field(default_factory=MemoryChats)
+    feedback: MemoryFeedback = field(default_factory=MemoryFeedback)
+    traces: MemoryTraces = field(default_factory=MemoryTraces)
+    sink: MemorySink = field(default_factory=MemorySink)
+    outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
+    metrics: Tally = field(default_factory=Tally)
+    now: datetime = NOON
+
+    def __post_init__(self) -> None:
+        self.patience: Patience = QuickPatience(self.metrics)
+
+    def knows(self, request_id: str = "req-1", trace_id: str = "tr-1", **segment: str) -> None:
+        """Put a chat into the join index."""
+        self.chats.chats[request_id] = a_chat(request_id, trace_id, **segment)
+
+    def ports(self, hook: Hook = no_hook, **given: Any) -> Ports:
+        """Give the ports, each with the hook around it."""
+        names = ("chats", "feedback", "traces", "sink", "outbox")
+        ports = {name: given.get(name, getattr(self, name)) for name in names}
+        return Ports(**{name: hooked(name, port, hook) for name, port in ports.items()})
+
+    def consumer(self, hook: Hook = no_hook, **given: Any) -> FeedbackPipeline:
+        """Give one consumer of this world."""
+        policy = RetryPolicy(attempts=self.attempts, first_wait=0.001, longest_wait=0.002)
+        return FeedbackPipeline(
+            self.ports(hook, **given), self.patience, self.metrics, policy, clock=lambda: self.now
+        )
+
+    async def run(self, *documents: Json | bytes | None) -> None:
+        """Settle documents as one batch."""
+        await self.consumer().run(records_of(documents))
+
+    @property
+    def held(self) -> dict[tuple[str, str], Write]:
+        """Give what MLflow holds, by trace and assessment."""
+        return self.sink.assessments
+
+    @property
+    def values(self) -> list[object]:
+        """Give the values that MLflow holds."""
+        return [write.version.value for write in self.held.values()]
+
+    def told(self) -> list[str]:
+        """Give the outcomes that receipts told, in order."""
+        return [receipt.outcome for receipt in self.outbox.receipts]
+
+    def outcomes(self) -> Outcomes:
+        """Give all outcomes by event and feedback."""
+        return outcomes_of(self.outbox.receipts)
+
+    def dead(self) -> list[Record]:
+        """Give the records that were dead-lettered."""
+        return [letter.record for letter in self.outbox.dead_letters]
+
+
+def outcomes_of(receipts: Sequence[FeedbackLogged]) -> Outcomes:
+    """Give all outcomes by event and feedback."""
+    found: Outcomes = {}
+    for receipt in receipts:
+        found.setdefault((receipt.event_id, receipt.feedback_id), set()).add(receipt.outcome)
+    return found
+
+
+class LateTraces(MemoryTraces):
+    """MLflow's traces that are exported only after so many searches."""
+
+    def __init__(self, traces: Mapping[str, Any], *, after: int) -> None:
+        super().__init__(traces)
+        self.searches: list[datetime | None] = []
+        self._after = after
+
+    async def search(self, request_ids: Collection[str], *, since: datetime | None) -> Mapping[str, Any]:
+        """Find nothing until it is time."""
+        self.searches.append(since)
+        return await super().search(request_ids, since=since) if len(self.searches) > self._after else {}
