@@ -18,7 +18,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchPy
 from contracts.headers import is_writable
 
 CHUNK_BYTES: Final = 1024 * 1024
-_WAIT_MS: Final = 500
+_WAIT_MS: Final = 0  # what aiokafka fell over is there; partitions without anything must not hold it up
 _READ_COMMITTED: Final = 1
 _BATCH_HEADER: Final = struct.Struct(">qi")
 _MAGIC_AT: Final = 16

@@ -121,8 +121,9 @@ def variable_name(field: str) -> str:
     """Give the environment variable of a field of `Settings` or, after ``kafka.``, of `KafkaSettings`."""
     if field.startswith("kafka."):
         return f"{PREFIX}KAFKA_{field.removeprefix('kafka.').upper()}"
-    info = Settings.model_fields.get(field)
-    alias = info.validation_alias if info else None
+    aliases = {name: info.validation_alias for name, info in Settings.model_fields.items()}
+    # pydantic's own errors call a field by its alias, where it has one.
+    alias = field if field in aliases.values() else aliases.get(field)
     return alias if isinstance(alias, str) else f"{PREFIX}{field.upper()}"
 
 

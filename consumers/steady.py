@@ -39,6 +39,11 @@ class SteadyConsumer(AIOKafkaConsumer):
         self.epoch += 1
         self._next.clear()
 
+    def seek(self, partition: TopicPartition, offset: int) -> None:
+        """Read on from an offset, also when a hostile record makes us begin again."""
+        super().seek(partition, offset)
+        self._next[partition] = offset
+
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> dict[TopicPartition, list[RawRecord]]:

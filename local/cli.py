@@ -7,14 +7,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.table import Column, Table
 
-from local import stack
 from local.display import shown
+from local.errors import LocalStackError
+
+if TYPE_CHECKING:  # the commands import it: an installation without the extra `local` has `feedback` too
+    from local import stack
 
 app = typer.Typer(
     help="Real Kafka, Postgres and MLflow on this machine, from Python packages alone.",
@@ -36,6 +39,8 @@ _Purge = Annotated[bool, typer.Option("--purge", help="Delete the data and logs 
 def up(home: _Folder = None, *, brokers: _Brokers = 1, as_json: _Json = False) -> None:
     """Start what does not run, wait until all of it answers, and print the addresses."""
     with _told(), shown() as progress:
+        from local import stack  # noqa: PLC0415
+
         addresses = asdict(stack.up(home, progress=progress, brokers=brokers))
     if as_json:
         typer.echo(json.dumps(addresses))
@@ -48,6 +53,8 @@ def up(home: _Folder = None, *, brokers: _Brokers = 1, as_json: _Json = False) -
 def down(home: _Folder = None, *, purge: _Purge = False) -> None:
     """End every process of the stack; the data stays unless you say --purge."""
     with _told():
+        from local import stack  # noqa: PLC0415
+
         ended = stack.down(home, purge=purge)
     typer.echo(f"ended: {', '.join(ended)}" if ended else "nothing was running")
 
@@ -56,6 +63,8 @@ def down(home: _Folder = None, *, purge: _Purge = False) -> None:
 def status(home: _Folder = None, *, as_json: _Json = False) -> None:
     """Show of each part whether it runs and answers; exit 0 only if all do."""
     with _told():
+        from local import stack  # noqa: PLC0415
+
         parts = stack.status(home)
     if as_json:
         typer.echo(json.dumps([_plain(part) for part in parts]))
@@ -70,8 +79,12 @@ def _told() -> Iterator[None]:
     """Turn the stack's errors into their text on stderr and exit code 1."""
     try:
         yield
-    except stack.LocalStackError as error:
+    except LocalStackError as error:
         typer.secho(str(error), err=True, fg=typer.colors.RED)
+        raise typer.Exit(1) from None
+    except ModuleNotFoundError as error:
+        mend = "install the extra `local`: pip install 'feedback-pipeline[local]'"
+        typer.secho(f"the local stack needs the package {error.name}: {mend}", err=True, fg=typer.colors.RED)
         raise typer.Exit(1) from None
 
 

@@ -80,7 +80,8 @@ class MemoryFeedback:
             if row is None or row.order != settlement.version.order:
                 overtaken.append(key)
                 continue
-            unpinned = settlement.state == "dead" and settlement.written_event is None
+            is_unresolved = settlement.dead is not None and settlement.dead.reason == "unresolved"
+            unpinned = is_unresolved and settlement.written_event is None
             self.rows[key] = replace(
                 row,
                 state=settlement.state,

@@ -110,7 +110,9 @@ class FeedbackStore(Protocol):
     async def settle(self, settlements: Sequence[Settlement]) -> Collection[UUID]:
         """Keep how versions ended and give the feedback ids of those that were overtaken meanwhile.
 
-        A dead version of which nothing was ever written loses its pin, so that a mended one can have another.
+        An unresolved version of which nothing was ever written loses its pin, as its trace is not in MLflow,
+        so that a mended one can have another. A rejected one keeps it: an older version may have been
+        written there before a crash.
         """
 
 

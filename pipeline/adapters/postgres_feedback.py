@@ -58,7 +58,8 @@ WITH ended AS MATERIALIZED (
 UPDATE feedback AS old SET
     state = ended.state, written_event = ended.written_event, settled_at = now(),
     dead_reason = ended.dead_reason, dead_detail = ended.dead_detail,
-    trace_id = CASE WHEN ended.state = 3 AND ended.written_event IS NULL THEN NULL ELSE old.trace_id END
+    trace_id = CASE WHEN ended.dead_reason = 'unresolved' AND ended.written_event IS NULL THEN NULL
+                    ELSE old.trace_id END
 FROM ended WHERE old.feedback_id = ended.feedback_id
 RETURNING old.feedback_id
 """

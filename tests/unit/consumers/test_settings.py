@@ -1,0 +1,198 @@
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import SecretStr
+
+from consumers.settings import Settings, SettingsError, load_settings, to_environment, variable_name
+from contracts.kafka import KafkaSettings
+from pipeline.feedback_pipeline import RetryPolicy
+
+PASSWORD = "pass-word-of-an-operator"  # noqa: S105 - so that it can be looked for
+URL = f"postgresql://user:{PASSWORD}@db:5432/feedback"
+
+
+@pytest.fixture(autouse=True)
+def environment() -> Iterator[dict[str, str]]:
+    """Give the variables of each test to the process, and the process its own back."""
+    kept = dict(os.environ)
+    for name in kept:
+        if name.startswith(("FEEDBACK_", "MLFLOW_")):
+            del os.environ[name]
+    yield kept
+    os.environ.clear()
+    os.environ.update(kept)
+
+
+def refusal(**variables: str) -> str:
+    os.environ.update(variables)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert caught.value.__cause__ is None
+    return str(caught.value)
+
+
+def test_the_defaults_work() -> None:
+    settings = load_settings()
+    assert settings.kafka.bootstrap_servers == "127.0.0.1:9092"
+    assert settings.mlflow_tracking_uri == "http://127.0.0.1:5000"
+    assert settings.mlflow_experiments == ("0",)
+    assert settings.retries == RetryPolicy()
+    assert settings.topics.chat_completed == "chat-completed"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("FEEDBACK_TOPIC_PREFIX", "with space"),
+        ("FEEDBACK_TOPIC_PREFIX", "x" * 101),
+        ("FEEDBACK_TOPIC_PARTITIONS", "0"),
+        ("FEEDBACK_TOPIC_PARTITIONS", "many"),
+        ("FEEDBACK_TOPIC_REPLICATION", "-1"),
+        ("FEEDBACK_DATABASE_SCHEMA", "Bad-Schema; DROP"),
+        ("FEEDBACK_DATABASE_POOL_SIZE", "0"),
+        ("MLFLOW_TRACKING_URI", "databricks"),
+        ("MLFLOW_TRACKING_URI", ""),
+        ("FEEDBACK_MLFLOW_EXPERIMENTS", " , "),
+        ("FEEDBACK_MLFLOW_CONCURRENCY", "257"),
+        ("FEEDBACK_BATCH_MAX_RECORDS", "0"),
+        ("FEEDBACK_POLL_MS", "0"),
+        ("FEEDBACK_RESOLVE_ATTEMPTS", "0"),
+        ("FEEDBACK_RESOLVE_FIRST_WAIT_SECONDS", "0"),
+        ("FEEDBACK_RESOLVE_LONGEST_WAIT_SECONDS", "nan"),
+        ("FEEDBACK_RESOLVE_WINDOW_MINUTES", "0"),
+        ("FEEDBACK_HTTP_PORT", "65536"),
+        ("FEEDBACK_SHUTDOWN_SECONDS", "0"),
+        ("FEEDBACK_LOG_LEVEL", "LOUD"),
+        ("FEEDBACK_LOG_FORMAT", "xml"),
+        ("FEEDBACK_KAFKA_SECURITY_PROTOCOL", "TLS"),
+        ("FEEDBACK_KAFKA_SASL_MECHANISM", "KERBEROS"),
+        ("FEEDBACK_KAFKA_REQUEST_TIMEOUT_MS", "soon"),
+    ],
+)
+def test_each_error_names_its_variable(variable: str, value: str) -> None:
+    said = refusal(**{variable: value})
+    assert said.startswith(f"{variable}: ")
+    assert ";" not in said
+
+
+def test_several_errors_are_told_at_once() -> None:
+    said = refusal(FEEDBACK_HTTP_PORT="-1", FEEDBACK_LOG_LEVEL="LOUD")
+    assert "FEEDBACK_HTTP_PORT: " in said
+    assert "FEEDBACK_LOG_LEVEL: " in said
+
+
+def test_sasl_without_its_password_names_what_is_missing() -> None:
+    said = refusal(FEEDBACK_KAFKA_SECURITY_PROTOCOL="SASL_SSL", FEEDBACK_KAFKA_SASL_PASSWORD=PASSWORD)
+    assert "FEEDBACK_KAFKA_SASL_USERNAME must be set for SASL_SSL with SCRAM-SHA-512" in said
+    assert PASSWORD not in said
+
+
+def test_no_password_in_any_repr_or_error() -> None:
+    os.environ["FEEDBACK_DATABASE_URL"] = URL
+    os.environ["FEEDBACK_KAFKA_SASL_PASSWORD"] = PASSWORD
+    os.environ["FEEDBACK_KAFKA_SSL_KEYPASSWORD"] = PASSWORD
+    settings = load_settings()
+    assert settings.database_url.get_secret_value() == URL
+    shown = repr(settings) + str(settings) + repr(settings.model_dump()) + repr(settings.kafka)
+    assert PASSWORD not in shown
+    assert PASSWORD not in refusal(FEEDBACK_HTTP_PORT="x", FEEDBACK_KAFKA_REQUEST_TIMEOUT_MS="x")
+
+
+def test_settings_are_frozen() -> None:
+    with pytest.raises(ValueError, match="frozen"):
+        load_settings().http_port = 1  # type: ignore[misc]  # that is what is refused
+
+
+def test_experiments_are_names_or_ids_with_commas_between() -> None:
+    os.environ["FEEDBACK_MLFLOW_EXPERIMENTS"] = " chat , 7,my experiment,"
+    assert load_settings().mlflow_experiments == ("chat", "7", "my experiment")
+
+
+def test_what_is_given_comes_before_the_environment() -> None:
+    os.environ["FEEDBACK_HTTP_PORT"] = "1"
+    assert load_settings().http_port == 1
+    assert load_settings(http_port=2).http_port == 2
+
+
+def test_groups_and_topics_carry_the_prefix() -> None:
+    settings = load_settings(topic_prefix="team.a-")
+    assert settings.group("feedback-logger") == "team.a-feedback-logger"
+    assert settings.topics.dead_letter == "team.a-feedback-dead-letter"
+
+
+def test_retries_are_what_the_settings_say() -> None:
+    settings = load_settings(
+        resolve_attempts=9,
+        resolve_first_wait_seconds=0.5,
+        resolve_longest_wait_seconds=8,
+        resolve_window_minutes=5,
+    )
+    policy = RetryPolicy(attempts=9, first_wait=0.5, longest_wait=8, window=timedelta(minutes=5))
+    assert settings.retries == policy
+
+
+FULL: dict[str, Any] = {
+    "topic_prefix": "t-",
+    "topic_partitions": 3,
+    "topic_replication": 2,
+    "database_url": SecretStr(URL),
+    "database_schema": "other",
+    "database_pool_size": 9,
+    "mlflow_tracking_uri": "https://mlflow.example/path",
+    "mlflow_experiments": ("my experiment", "7"),
+    "mlflow_concurrency": 3,
+    "batch_max_records": 7,
+    "poll_ms": 5,
+    "resolve_attempts": 2,
+    "resolve_first_wait_seconds": 0.125,
+    "resolve_longest_wait_seconds": 1.5,
+    "resolve_window_minutes": 3,
+    "http_host": "0.0.0.0",  # noqa: S104 - nothing listens
+    "http_port": 0,
+    "shutdown_seconds": 4,
+    "log_level": "DEBUG",
+    "log_format": "console",
+}
+KAFKA: dict[str, Any] = {
+    "bootstrap_servers": "a:1,b:2",
+    "client_id": "me",
+    "security_protocol": "SASL_SSL",
+    "sasl_mechanism": "PLAIN",
+    "sasl_username": "user",
+    "sasl_password": SecretStr(PASSWORD),
+    "sasl_oauth_token_file": Path("/run/token"),
+    "ssl_cafile": Path("/run/ca.pem"),
+    "ssl_certfile": Path("/run/cert.pem"),
+    "ssl_keyfile": Path("/run/key.pem"),
+    "ssl_keypassword": SecretStr(PASSWORD),
+    "request_timeout_ms": 5000,
+}
+
+
+def test_another_process_with_these_variables_has_the_same_settings() -> None:
+    assert set(FULL) | {"kafka"} == set(Settings.model_fields)
+    assert set(KAFKA) == set(KafkaSettings.model_fields)
+    settings = load_settings(kafka=KafkaSettings(**KAFKA), **FULL)
+    variables = to_environment(settings)
+    assert all(isinstance(value, str) for value in variables.values())
+    os.environ.update(variables)
+    again = load_settings()
+    assert again == settings
+    assert again.kafka == settings.kafka
+
+
+def test_the_defaults_come_back_too() -> None:
+    settings = load_settings()
+    os.environ.update(to_environment(settings))
+    assert load_settings() == settings
+
+
+def test_the_names_of_variables() -> None:
+    assert variable_name("http_port") == "FEEDBACK_HTTP_PORT"
+    assert variable_name("mlflow_tracking_uri") == "MLFLOW_TRACKING_URI"
+    assert variable_name("MLFLOW_TRACKING_URI") == "MLFLOW_TRACKING_URI"
+    assert variable_name("kafka.sasl_password") == "FEEDBACK_KAFKA_SASL_PASSWORD"
