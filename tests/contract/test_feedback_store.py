@@ -10,6 +10,7 @@ import psycopg
 import pytest
 from support.samples import a_version, at
 from support.stack import Stack, make_settings
+from support.waiting import wait_until
 
 from consumers.settings import Settings
 from local.ports import free_port
@@ -362,6 +363,51 @@ async def _race(pool: Pool, number: int, versions: list[Version]) -> None:
         await store.claim(mine)
         await store.pin([Pin(v.feedback_id, v.event_id, f"tr-{number}") for v in mine])
         await store.settle([ended(v, "logged", written=True) for v in mine])
+
+
+@pytest.mark.parametrize("call", ["claim", "pin", "settle"])
+async def test_two_who_meet_in_the_middle_do_not_deadlock(world: Settings, pool: Pool, call: str) -> None:
+    """One goes up, one goes down, stopped half-way: unsorted, each would hold what the other needs."""
+    firsts = sorted((a_version() for _ in range(20)), key=lambda version: version.feedback_id)
+    await PostgresFeedback(pool).claim(firsts)
+    url, schema = world.database_url.get_secret_value(), world.database_schema
+    pools = [make_pool(url, schema, size=1) for _ in range(2)]
+    await asyncio.gather(*(each.open(wait=True) for each in pools))
+    try:
+        async with await psycopg.AsyncConnection.connect(url, options=f"-c search_path={schema}") as blocker:
+            await blocker.execute(
+                "SELECT 1 FROM feedback WHERE feedback_id = %s FOR UPDATE", [firsts[10].feedback_id]
+            )
+            both = asyncio.gather(
+                _call(PostgresFeedback(pools[0]), call, firsts),
+                _call(PostgresFeedback(pools[1]), call, firsts[::-1]),
+            )
+            await wait_until(lambda: _both_wait(pool, schema), seconds=10, what="both are stopped half-way")
+            await blocker.rollback()
+            await both
+    finally:
+        await asyncio.gather(*(each.close() for each in pools))
+
+
+async def _call(store: PostgresFeedback, call: str, versions: list[Version]) -> None:
+    match call:
+        case "claim":
+            await store.claim([edit(version, 1) for version in versions])
+        case "pin":
+            await store.pin([Pin(v.feedback_id, v.event_id, "tr-1") for v in versions])
+        case _:
+            await store.settle([ended(v, "logged", written=True) for v in versions])
+
+
+async def _both_wait(pool: Pool, schema: str) -> bool:
+    async with pool.connection() as conn:
+        cursor = await conn.execute(
+            "SELECT count(DISTINCT pid) FROM pg_locks waiting JOIN pg_locks held USING (pid)"
+            " WHERE NOT waiting.granted AND held.relation = %s::regclass AND held.mode = ANY(%s)",
+            [f"{schema}.feedback", ["RowExclusiveLock", "RowShareLock"]],
+        )
+        row = await cursor.fetchone()
+    return row is not None and row[0] >= 2
 
 
 async def test_eight_starters_may_apply_the_schema_to_an_empty_database_at_once(stack: Stack) -> None:

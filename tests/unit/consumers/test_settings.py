@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 
 from consumers.settings import Settings, SettingsError, load_settings, to_environment, variable_name
 from contracts.kafka import KafkaSettings
@@ -100,6 +100,12 @@ def test_no_password_in_any_repr_or_error() -> None:
     shown = repr(settings) + str(settings) + repr(settings.model_dump()) + repr(settings.kafka)
     assert PASSWORD not in shown
     assert PASSWORD not in refusal(FEEDBACK_HTTP_PORT="x", FEEDBACK_KAFKA_REQUEST_TIMEOUT_MS="x")
+
+
+def test_pydantic_s_own_error_holds_no_input_either() -> None:
+    with pytest.raises(ValidationError) as caught:
+        Settings(database_schema=PASSWORD)
+    assert PASSWORD not in str(caught.value)
 
 
 def test_settings_are_frozen() -> None:

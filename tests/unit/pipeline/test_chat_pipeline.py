@@ -107,6 +107,14 @@ async def test_what_another_call_found_away_stays_so_until_that_call_returns() -
     assert patience.away == {}
 
 
+async def test_whoever_notes_an_absence_after_a_stop_ends() -> None:
+    patience = QuickPatience()
+    patience.stop()
+    with pytest.raises(StoppedError):
+        patience.missed("kafka", "no answer")
+    assert patience.away == {"kafka": "no answer"}
+
+
 async def test_waits_grow_to_two_seconds_and_no_further() -> None:
     patience = QuickPatience()
     missing = 200

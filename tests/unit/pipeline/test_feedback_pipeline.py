@@ -73,6 +73,13 @@ async def test_an_event_with_its_own_trace_needs_no_chat() -> None:
     assert [trace for trace, _ in world.held] == ["tr-own"]
 
 
+async def test_the_event_s_own_trace_counts_before_the_chat_s() -> None:
+    world = known_world()
+    await world.run(submitted(trace_id="tr-own"))
+    assert [trace for trace, _ in world.held] == ["tr-own"]
+    assert world.outbox.receipts[0].environment == "prod"
+
+
 async def test_several_assessments_of_one_event_each_have_their_outcome() -> None:
     world = known_world()
     world.sink.rejected_names.add("bad")
