@@ -12,7 +12,7 @@ from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage
 
 from consumers.driver import Driver, described
-from consumers.lenient import RawRecord
+from consumers.lenient import CHUNK_BYTES, RawRecord
 from consumers.steady import SteadyConsumer
 from contracts.kafka import KafkaSettings
 from pipeline.patience import StoppedError
@@ -91,6 +91,7 @@ class PipelineBroker(KafkaBroker):
             # A batch may wait for MLflow as long as it takes; heartbeats go on in the background.
             max_poll_interval_ms=_A_DAY_MS,
             fetch_max_bytes=_FETCH_BYTES,
+            max_partition_fetch_bytes=CHUNK_BYTES,
             parser=parse_raw,
             decoder=decode_raw,
             title=driver.name,

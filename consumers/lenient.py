@@ -18,6 +18,7 @@ from aiokafka.record.default_records import _DefaultRecordBatchPy
 from contracts.headers import is_writable
 
 CHUNK_BYTES: Final = 1024 * 1024
+"""As large as what aiokafka fetches of a partition at once: what it fell over is in it."""
 _WAIT_MS: Final = 0  # what aiokafka fell over is there; partitions without anything must not hold it up
 _READ_COMMITTED: Final = 1
 _BATCH_HEADER: Final = struct.Struct(">qi")

@@ -59,10 +59,11 @@ class Ports:
 
 
 class Ended(NamedTuple):
-    """How a version ended, and in which attempt."""
+    """How a version ended, in which attempt, and whether this batch wrote it."""
 
     outcome: Settled
     attempts: int
+    is_written: bool = False
 
 
 @dataclass(slots=True)
@@ -121,6 +122,7 @@ class FeedbackPipeline:
             await self._claim(batch)
             await self._join(batch)
             await self._write(batch)
+            await self._look_again(batch)
         receipts = self._receipts(batch)
         letters = undecodable + dead_letters_of(decoded, lambda version: batch.end(version).outcome)
         with timed(self._metrics, "settle", len(records)):
@@ -172,7 +174,7 @@ class FeedbackPipeline:
             if is_last or not isinstance(outcome, Retry)
         }
         await self._settle(batch, ended)
-        batch.ended |= {key: Ended(outcome, number) for key, outcome in ended.items()}
+        batch.ended |= {key: Ended(outcome, number, is_written=True) for key, outcome in ended.items()}
         return [item for item in work if item.version.feedback_id not in batch.ended]
 
     async def _join_again(self, batch: Batch, work: Sequence[Work]) -> list[Work]:
@@ -222,10 +224,27 @@ class FeedbackPipeline:
         overtaken = await self._patience.call(lambda: store.settle(settlements)) if settlements else ()
         touched = [key for key in overtaken if isinstance(outcomes[key], Logged | Withdrawn)]
         outcomes.update({key: Superseded() for key in overtaken})
+        await self._write_until_kept(batch, touched)
+
+    async def _look_again(self, batch: Batch) -> None:
+        """See to it that MLflow holds the newest where an older version came, perhaps for the second time.
+
+        Whoever had it first may have written it late, over the newest, and died before it could settle.
+        """
+        older = {
+            version.feedback_id
+            for item in batch.decoded
+            for version in item.versions
+            if version.order < batch.standings[version.feedback_id].order
+        }
+        mine = {key for key, ended in batch.ended.items() if ended.is_written}
+        await self._write_until_kept(batch, sorted(older - mine))
+
+    async def _write_until_kept(self, batch: Batch, feedback_ids: Sequence[UUID]) -> None:
         for _ in range(REWRITES):
-            if not touched:
+            if not feedback_ids:
                 return
-            touched = await self._write_newest(batch, touched)
+            feedback_ids = await self._write_newest(batch, feedback_ids)
 
     async def _write_newest(self, batch: Batch, feedback_ids: Sequence[UUID]) -> list[UUID]:
         """Write what stands now over what we wrote too late; gives those that were overtaken again."""
@@ -236,7 +255,7 @@ class FeedbackPipeline:
                 standing.version, standing.trace_id, batch.segment(key), written=standing.version.event_id
             )
             for key, standing in standings.items()
-            if standing.trace_id is not None
+            if standing.trace_id is not None and standing.state != "dead"
         ]
         outcomes = await log(writes, self._ports.sink, self._patience)
         settlements = [

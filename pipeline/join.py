@@ -22,7 +22,8 @@ async def join(versions: Iterable[Version], chats: ChatIndex) -> dict[UUID, Chat
     by_trace = await chats.find_by_trace(trace_ids) if trace_ids else {}
     found = {}
     for version in versions:
-        chat = by_request.get(version.client_request_id or "") or by_trace.get(version.trace_id or "")
+        known = by_request if version.client_request_id else by_trace
+        chat = known.get(version.reference)
         if chat is not None:
             found[version.feedback_id] = chat
     return found

@@ -87,9 +87,18 @@ def _look_and_edit(write: Write) -> SinkOutcome | _Unclear | None:
     try:
         standing = mlflow.get_assessment(write.trace_id, write.version.assessment_id)
     except MlflowException as error:
-        found = finding(error)
-        return None if found == "missing" else _away(error)
+        return _nothing_seen(error)
     return _edit(write, standing)
+
+
+def _nothing_seen(error: MlflowException) -> SinkOutcome | None:
+    match finding(error):
+        case "missing":
+            return None
+        case "refused":
+            return _refused(error)
+        case _:
+            return _away(error)
 
 
 def _edit(write: Write, standing: Assessment) -> SinkOutcome | _Unclear:
@@ -117,8 +126,8 @@ def _withdraw(write: Write) -> SinkOutcome:
         mlflow.delete_assessment(write.trace_id, version.assessment_id)
     except MlflowException as error:
         # Deleting twice does no harm, so whatever is not proven is simply done again.
-        if finding(error) != "missing":
-            return _away(error)
+        if (outcome := _nothing_seen(error)) is not None:
+            return outcome
     return Withdrawn(write.trace_id, version.assessment_id)
 
 
@@ -127,7 +136,7 @@ def _failed(error: MlflowException) -> SinkOutcome | _Unclear:
         case "away":
             return _away(error)
         case "refused":
-            return Dead("rejected", f"MLflow refused it: {error_code(error)}")
+            return _refused(error)
         case _:
             return _unclear(error)
 
@@ -138,6 +147,10 @@ def _unclear(error: MlflowException) -> _Unclear:
 
 def _away(error: MlflowException) -> Away:
     return Away("mlflow", error_code(error))
+
+
+def _refused(error: MlflowException) -> Dead:
+    return Dead("rejected", f"MLflow refused it: {error_code(error)}")
 
 
 def _logged(write: Write) -> Logged:

@@ -393,7 +393,7 @@ async def test_the_scenario_ends_as_written_by_hand() -> None:
     assert sorted(record.offset for record in world.dead()) == [5, 6, 8]
 
 
-async def test_a_batch_that_comes_again_gives_the_same_receipts_and_no_second_write() -> None:
+async def test_a_batch_that_comes_again_gives_the_same_receipts_and_changes_nothing() -> None:
     world = scenario_world()
     await world.run(*SCENARIO)
     before = end_state(world)
@@ -409,7 +409,7 @@ async def test_a_batch_that_comes_again_gives_the_same_receipts_and_no_second_wr
     assert [receipt["receipt_id"] for receipt in again] == [receipt["receipt_id"] for receipt in first]
     assert [receipt["outcome"] for receipt in again] == [receipt["outcome"] for receipt in first]
     assert end_state(world) == before
-    assert "before sink.log" not in steps
+    assert "before feedback.pin" not in steps  # what stands is looked at, nothing is written anew
     assert "before traces.search" not in steps
 
 
@@ -588,6 +588,23 @@ async def test_a_write_that_arrives_after_the_newest_is_written_over_again() -> 
     await world.consumer(freeze).run(records_of([old]))
     assert world.values == ["new"]
     assert sorted(world.told()) == ["logged", "superseded"]
+
+
+@pytest.mark.parametrize("together", [False, True], ids=["alone", "with the newest"])
+async def test_a_late_write_whose_writer_died_is_mended_when_its_record_comes_again(
+    *, together: bool
+) -> None:
+    """The old edit arrived after the newest, and its consumer was killed before it could settle."""
+    world = known_world()
+    old, newer = submitted(value="old"), submitted(value="new", submitted_at=at(1).isoformat())
+    await world.run(old)
+    late = dict(world.sink.assessments)
+    await world.run(newer)
+    world.sink.assessments = late
+    assert world.values == ["old"]
+
+    await world.consumer().run(records_of([old, newer] if together else [old]))
+    assert world.values == ["new"]
 
 
 async def test_overtaken_again_and_again_while_it_mends() -> None:
