@@ -190,6 +190,8 @@ def told() -> Iterator[None]:
         _fail(f"settings: {error}")
     except (TopicError, DemoError, LocalStackError) as error:
         _fail(str(error))
+    except ModuleNotFoundError as error:
+        _fail(f"this command needs the package {error.name}: pip install 'feedback-pipeline[local]'")
     except KafkaError as error:
         brokers = load_settings().kafka.bootstrap_servers
         _fail(

@@ -7,12 +7,10 @@ import signal
 import mlflow
 
 from apps.chat.run import traffic_into
-from apps.chat.traffic import Published
 from consumers.logs import configure_logs
 from consumers.settings import load_settings
 
 PAUSE_SECONDS = float(os.environ.get("FEEDBACK_CHAT_PAUSE_SECONDS", "1"))
-STORIES_AT_ONCE = 1
 
 
 async def main() -> None:
@@ -25,8 +23,7 @@ async def main() -> None:
         asyncio.get_running_loop().add_signal_handler(number, ended.set)
     async with traffic_into(settings, seed=0) as traffic:
         while not ended.is_set():
-            await traffic.play(STORIES_AT_ONCE, lambda _: None)
-            traffic.published = Published()
+            await traffic.play_one()
             try:
                 async with asyncio.timeout(PAUSE_SECONDS):
                     await ended.wait()

@@ -72,6 +72,11 @@ class Traffic:
                 group.create_task(one(scenario))
         return self.published
 
+    async def play_one(self) -> None:
+        """Play one story, and forget what was published: for traffic without an end."""
+        await self._random.choice((*SPECIAL, *[PLAIN] * len(SPECIAL))).play(self)
+        self.published = Published()
+
     def new_chat(self) -> Chat:
         """Make up a chat of one of many users."""
         user = f"user-{self._random.randrange(200)}"
