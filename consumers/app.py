@@ -59,6 +59,10 @@ async def serve(settings: Settings, names: Collection[ConsumerName]) -> None:
     log.info("starting", consumers=sorted(names), kafka=settings.kafka.bootstrap_servers)
     try:
         await server.serve()
+    except SystemExit:
+        place = f"{settings.http_host}:{settings.http_port}"
+        msg = f"nothing can listen on {place} (it may be in use); set FEEDBACK_HTTP_PORT, 0 takes a free one"
+        raise ConsumerEndedError(msg) from None
     finally:
         await runtime.close()
     log.info("stopped", consumers=sorted(names))

@@ -41,6 +41,14 @@ class Running:
         """Ask its HTTP port."""
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", timeout=5)
 
+    def answers(self, path: str, status: int, *texts: str) -> bool:
+        """Tell whether its HTTP port gives this status and these texts now."""
+        try:
+            response = self.get(path)
+        except httpx.TransportError:
+            return False
+        return response.status_code == status and all(text in response.text for text in texts)
+
     def is_ready(self) -> bool:
         """Tell whether it works; fails when it has ended."""
         assert self.process.poll() is None, self.log.read_text()[-4000:]
