@@ -32,7 +32,7 @@ class MlflowRestSink:
 
     async def log(self, writes: Sequence[Write]) -> Sequence[SinkOutcome]:
         """Write a batch, as many at once as there are threads; an outcome for each, in order."""
-        return await asyncio.gather(*(self._threads.run(log_one, write) for write in writes))
+        return await asyncio.gather(*(self._threads.run(log_one_safely, write) for write in writes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +41,18 @@ class _Unclear:
 
     answered: bool
     detail: str
+
+
+def log_one_safely(write: Write) -> SinkOutcome:
+    """Write one version; whatever the client raises becomes an outcome: one record must not end us all."""
+    try:
+        assessment_of(write).to_proto()
+    except Exception as error:  # noqa: BLE001 - protobuf's errors have no common class
+        return Dead("rejected", f"MLflow's client cannot express it: {type(error).__name__}")
+    try:
+        return log_one(write)
+    except Exception as error:  # noqa: BLE001 - such as a proxy's page, which the client fails to parse
+        return Away("mlflow", f"an answer that is not MLflow's: {type(error).__name__}")
 
 
 def log_one(write: Write) -> SinkOutcome:

@@ -112,6 +112,9 @@ def _search(filter_string: str, locations: Sequence[str], limit: int) -> list[Tr
         )
     except MlflowException as error:
         raise DependencyAwayError("mlflow", f"search: {error_code(error)}") from error
+    except ValueError as error:
+        # Such as a proxy's page, which the client fails to parse.
+        raise DependencyAwayError("mlflow", "search: an answer that is not MLflow's") from error
     return [trace.info for trace in traces]
 
 
