@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, NamedTuple, get_args
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -10,6 +10,7 @@ from aiokafka.errors import KafkaError
 from consumers.broker import PipelineBroker
 from consumers.driver import Driver
 from consumers.outbox import KafkaOutbox
+from consumers.parked import ParkedDriver, parked_record_of
 from consumers.prometheus import PrometheusMetrics
 from consumers.settings import Settings
 from pipeline.adapters.mlflow_client import MlflowThreads, configure_mlflow
@@ -23,10 +24,12 @@ from pipeline.feedback_pipeline import FeedbackPipeline, Ports
 from pipeline.outcomes import DependencyAwayError
 from pipeline.patience import Patience
 
-ConsumerName = Literal["chats", "feedback"]
+ConsumerName = Literal["chats", "feedback", "retries"]
+ALL: Final[tuple[ConsumerName, ...]] = get_args(ConsumerName)
 
 CHATS_GROUP = "feedback-chats"
 FEEDBACK_GROUP = "feedback-logger"
+RETRIES_GROUP = "feedback-retries"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +43,7 @@ class Runtime:
     outbox: KafkaOutbox
     pool: Pool
     threads: MlflowThreads
-    drivers: tuple[Driver, ...]
+    drivers: tuple[Driver | ParkedDriver, ...]
 
     async def close(self) -> None:
         """Release what the process holds, after the last batch."""
@@ -83,31 +86,51 @@ def build(
     chats = PostgresChats(pool)
     ports = Ports(
         chats=chats,
-        feedback=PostgresFeedback(pool),
+        feedback=PostgresFeedback(pool, lifetime=settings.retries.lifetime),
         traces=MlflowTraces(settings.mlflow_experiments, threads),
         sink=MlflowRestSink(threads),
         outbox=outbox,
     )
-    runs = {
-        "chats": ChatPipeline(chats, outbox, patience, metrics).run,
-        "feedback": FeedbackPipeline(ports, patience, metrics, settings.retries).run,
-    }
-    drivers = tuple(Driver(name, runs[name], metrics, fail) for name in names)
-    for driver in drivers:
-        _subscribe(broker, driver, settings)
-    return Runtime(settings, broker, patience, metrics, outbox, pool, threads, drivers)
+    feedback = FeedbackPipeline(ports, patience, metrics, settings.retries)
+    chats_run = ChatPipeline(chats, outbox, patience, metrics).run
+    delays = {topic: delay for delay, topic in settings.topics.retries.items()}
+
+    def driver_of(read: Read) -> Driver | ParkedDriver:
+        if read.topic not in delays:
+            return Driver(read.name, chats_run if read.name == "chats" else feedback.run, metrics, fail)
+        driver = Driver(read.name, feedback.run, metrics, fail, read=parked_record_of)
+        return ParkedDriver(driver, delays[read.topic], patience)
+
+    drivers = []
+    for read in reads(settings):
+        if read.name in names:
+            drivers.append(driver_of(read))
+            broker.add(
+                drivers[-1],
+                read.topic,
+                read.group,
+                max_records=settings.batch_max_records,
+                poll_ms=settings.poll_ms,
+            )
+    return Runtime(settings, broker, patience, metrics, outbox, pool, threads, tuple(drivers))
 
 
-def _subscribe(broker: PipelineBroker, driver: Driver, settings: Settings) -> None:
-    topics = {"chats": settings.topics.chat_completed, "feedback": settings.topics.feedback_submitted}
-    groups = {"chats": CHATS_GROUP, "feedback": FEEDBACK_GROUP}
-    broker.add(
-        driver,
-        topics[driver.name],
-        settings.group(groups[driver.name]),
-        max_records=settings.batch_max_records,
-        poll_ms=settings.poll_ms,
-    )
+class Read(NamedTuple):
+    """A topic that a consumer reads, and its group."""
+
+    name: ConsumerName
+    group: str
+    topic: str
+
+
+def reads(settings: Settings) -> list[Read]:
+    """Give which consumer reads which topic; one subscriber each."""
+    topics = settings.topics
+    return [
+        Read("chats", settings.group(CHATS_GROUP), topics.chat_completed),
+        Read("feedback", settings.group(FEEDBACK_GROUP), topics.feedback_submitted),
+        *(Read("retries", settings.group(RETRIES_GROUP), topic) for topic in topics.retries.values()),
+    ]
 
 
 async def _check_topics(outbox: KafkaOutbox, settings: Settings) -> None:

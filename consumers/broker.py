@@ -13,6 +13,7 @@ from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage
 
 from consumers.driver import Driver, described
 from consumers.lenient import CHUNK_BYTES, RawRecord
+from consumers.parked import ParkedDriver
 from consumers.steady import SteadyConsumer
 from contracts.kafka import KafkaSettings
 from pipeline.patience import StoppedError
@@ -77,7 +78,9 @@ class PipelineBroker(KafkaBroker):
         self.config.broker_config.builder = builder
         return builder
 
-    def add(self, driver: Driver, topic: str, group: str, *, max_records: int, poll_ms: int) -> None:
+    def add(
+        self, driver: Driver | ParkedDriver, topic: str, group: str, *, max_records: int, poll_ms: int
+    ) -> None:
         """Subscribe a driver to a topic, batch by batch, raw, with explicit commits."""
         subscriber = self.subscriber(
             topic,

@@ -28,6 +28,7 @@ class Driver:
     Args:
         name: the consumer's name in logs and metrics.
         run: settles a batch of records.
+        read: makes the pipeline's record of a raw one.
         metrics: told of each batch.
         fail: called once, with the error that ends the process.
 
@@ -39,8 +40,10 @@ class Driver:
         run: Callable[[Sequence[Record]], Awaitable[None]],
         metrics: Metrics,
         fail: Callable[[BaseException], None],
+        read: Callable[[RawRecord], Record] | None = None,
     ) -> None:
         self.name = name
+        self._read = read or record_of
         self._run = run
         self._metrics = metrics
         self._fail = fail
@@ -52,7 +55,7 @@ class Driver:
             return
         read_in, start = consumer.read_in, time.perf_counter()
         try:
-            await self._run([record_of(record) for record in raw])
+            await self._run([self._read(record) for record in raw])
             committed = await consumer.commit_batch(offsets_of(raw), read_in=read_in)
         except StoppedError:
             self.ended = True

@@ -1,4 +1,4 @@
-"""Receipts and dead letters to Kafka, through one idempotent producer."""
+"""Receipts, dead letters and parked records to Kafka, through one idempotent producer."""
 
 import asyncio
 import json
@@ -8,13 +8,14 @@ from typing import Final
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from consumers.parked import headers_of
 from contracts.events import FeedbackLogged
 from contracts.headers import DeadLetterHeaders, encode_headers, is_writable
 from contracts.kafka import KafkaSettings
 from contracts.topics import ENVELOPE_BYTES, Topics
 from pipeline.outcomes import DependencyAwayError
 from pipeline.patience import Patience
-from pipeline.ports import DeadLetter
+from pipeline.ports import DeadLetter, Parked
 
 _LINGER_MS: Final = 5
 _SLOW_SECONDS: Final = 5
@@ -69,7 +70,12 @@ class KafkaOutbox:
         if producer is not None:
             await asyncio.wait({asyncio.ensure_future(producer.stop())}, timeout=_STOP_SECONDS)
 
-    async def send(self, receipts: Sequence[FeedbackLogged], dead_letters: Sequence[DeadLetter]) -> None:
+    async def send(
+        self,
+        receipts: Sequence[FeedbackLogged],
+        dead_letters: Sequence[DeadLetter],
+        parked: Sequence[Parked] = (),
+    ) -> None:
         """Publish, and return once all of it is acknowledged.
 
         Raises:
@@ -78,6 +84,7 @@ class KafkaOutbox:
         """
         messages = [receipt_message(self._topics, receipt) for receipt in receipts]
         messages += [dead_letter_message(self._topics, letter) for letter in dead_letters]
+        messages += [retry_message(self._topics, item) for item in parked]
         if not messages:
             return
         producer = await self.start()
@@ -87,7 +94,7 @@ class KafkaOutbox:
         except KafkaError as error:
             # A producer that failed may stay failed (idempotence): the next call makes a new one.
             await self.stop()
-            detail = f"{type(error).__name__} on publishing receipts or dead letters"
+            detail = f"{type(error).__name__} on publishing receipts, dead letters or retries"
             raise DependencyAwayError("kafka", detail) from error
 
     async def _acknowledged(self, futures: Sequence["asyncio.Future[object]"]) -> None:
@@ -100,7 +107,7 @@ class KafkaOutbox:
             for future in done:
                 future.result()
             if pending and not done:
-                self._patience.missed("kafka", "receipts or dead letters are not acknowledged")
+                self._patience.missed("kafka", "receipts, dead letters or retries are not acknowledged")
         self._patience.back("kafka")
 
 
@@ -139,3 +146,9 @@ def dead_letter_message(topics: Topics, letter: DeadLetter) -> Message:
     )
     original = list(record.headers) if writable else []
     return topics.dead_letter, record.key, record.value or b"", [*original, *said.encode()]
+
+
+def retry_message(topics: Topics, parked: Parked) -> Message:
+    """Give the record of a parked record: the original's key and value, in the topic of its delay."""
+    record = parked.record
+    return topics.retries[parked.delay], record.key, record.value, headers_of(parked)

@@ -4,7 +4,7 @@ from faststream.asgi.types import ASGIApp
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_asgi_app
 
 from pipeline.metrics import Stage
-from pipeline.outcomes import Dependency
+from pipeline.outcomes import Dependency, ParkReason
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -28,6 +28,12 @@ class PrometheusMetrics:
             "feedback_outcomes_total",
             "Assessments by what became of them; the reason is set for dead letters",
             ["outcome", "reason"],
+            registry=self.registry,
+        )
+        self._parked = Counter(
+            "feedback_parked_total",
+            "Records parked in a retry topic, by why and for how many seconds",
+            ["reason", "delay"],
             registry=self.registry,
         )
         self._chats = Counter(
@@ -58,6 +64,10 @@ class PrometheusMetrics:
     def outcome(self, outcome: str, reason: str) -> None:
         """Count what became of one assessment."""
         self._outcomes.labels(outcome, reason).inc()
+
+    def parked(self, reason: ParkReason, seconds: float) -> None:
+        """Count a record that is parked."""
+        self._parked.labels(reason, f"{seconds:g}").inc()
 
     def chats(self, *, indexed: int, dead: int) -> None:
         """Count chat events."""

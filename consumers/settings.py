@@ -1,14 +1,14 @@
 """All settings of the consumers and commands, from the environment, frozen."""
 
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contracts.kafka import KafkaSettings
-from contracts.topics import Topics
-from pipeline.feedback_pipeline import RetryPolicy
+from contracts.topics import RETRY_DELAYS, Topics, delay_of
+from pipeline.retries import DEFAULT_STAGES, RetryPolicy, RetryStage
 
 PREFIX = "FEEDBACK_"
 
@@ -52,10 +52,24 @@ class Settings(BaseSettings):
 
     batch_max_records: int = Field(default=500, ge=1, le=10_000)
     poll_ms: int = Field(default=20, ge=1, le=10_000, description="how long one poll of Kafka waits")
-    resolve_attempts: int = Field(default=6, ge=1, le=100)
-    resolve_first_wait_seconds: float = Field(default=0.25, gt=0, le=60)
-    resolve_longest_wait_seconds: float = Field(default=4.0, gt=0, le=60)
-    resolve_window_minutes: int = Field(default=60, ge=1)
+    retry_delays: Annotated[tuple[str, ...], NoDecode] = Field(
+        default=RETRY_DELAYS,
+        min_length=1,
+        description="of the retry topics, the shortest first; each names its topic",
+    )
+    retry_attempts: Annotated[tuple[Annotated[int, Field(ge=1, le=100_000)], ...], NoDecode] = Field(
+        default=tuple(attempts for _, attempts in DEFAULT_STAGES),
+        description="how often a record waits in each retry topic before it goes on to the next",
+    )
+    resolve_window_minutes: int = Field(
+        default=60, ge=1, description="how long before its feedback a trace is first searched for"
+    )
+    request_lifetime_seconds: float = Field(
+        default=60,
+        ge=1,
+        le=3600,
+        description="how long after it was begun a write may still arrive in MLflow",
+    )
 
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=0, le=65_535, description="health and metrics; 0: a free one")
@@ -63,17 +77,36 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
 
-    @field_validator("mlflow_experiments", mode="before")
+    @field_validator("mlflow_experiments", "retry_delays", "retry_attempts", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
+    @field_validator("retry_delays")
+    @classmethod
+    def _delays(cls, labels: tuple[str, ...]) -> tuple[str, ...]:
+        delays = [delay_of(label) for label in labels]
+        if delays != sorted(set(delays)):
+            msg = f"{','.join(labels)}: each delay must be longer than the one before"
+            raise ValueError(msg)
+        return labels
+
+    @model_validator(mode="after")
+    def _each_delay_has_attempts(self) -> Self:
+        if len(self.retry_delays) != len(self.retry_attempts):
+            msg = (
+                f"FEEDBACK_RETRY_ATTEMPTS: has {len(self.retry_attempts)} numbers and FEEDBACK_RETRY_DELAYS "
+                f"{len(self.retry_delays)}: write one for each delay"
+            )
+            raise ValueError(msg)
+        return self
+
     @property
     def topics(self) -> Topics:
         """Give the topics' names."""
-        return Topics(self.topic_prefix)
+        return Topics(self.topic_prefix, self.retry_delays)
 
     def group(self, name: str) -> str:
         """Give the name of a consumer group."""
@@ -81,12 +114,12 @@ class Settings(BaseSettings):
 
     @property
     def retries(self) -> RetryPolicy:
-        """Give how often a version without a trace is tried."""
+        """Give when and how often a version without a trace is tried."""
+        stages = zip(self.retry_delays, self.retry_attempts, strict=True)
         return RetryPolicy(
-            attempts=self.resolve_attempts,
-            first_wait=self.resolve_first_wait_seconds,
-            longest_wait=self.resolve_longest_wait_seconds,
+            stages=tuple(RetryStage(delay_of(label), attempts) for label, attempts in stages),
             window=timedelta(minutes=self.resolve_window_minutes),
+            lifetime=timedelta(seconds=self.request_lifetime_seconds),
         )
 
 
@@ -101,7 +134,7 @@ def to_environment(settings: Settings) -> dict[str, str]:
 def _text(value: object) -> str:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    return ",".join(value) if isinstance(value, tuple) else str(value)
+    return ",".join(str(part) for part in value) if isinstance(value, tuple) else str(value)
 
 
 def load_settings(**given: Any) -> Settings:  # noqa: ANN401 - fields of Settings
@@ -131,7 +164,7 @@ def _explain(error: ValidationError) -> str:
     prefix = "kafka." if error.title == "KafkaSettings" else ""
     lines = []
     for detail in error.errors(include_url=False, include_input=False):
-        place = ".".join(str(part) for part in detail["loc"])
+        place = ".".join(part for part in detail["loc"] if isinstance(part, str))
         text = detail["msg"].removeprefix("Value error, ")
         lines.append(f"{variable_name(prefix + place)}: {text}" if place else text)
     return "; ".join(lines)

@@ -5,7 +5,6 @@ on the wire are ours.
 """
 
 import json
-from dataclasses import fields
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,7 +13,7 @@ from faststream.specification import AsyncAPI
 
 from contracts import schema
 from contracts.events import ChatCompleted, FeedbackLogged, FeedbackSubmitted, FeedbackWithdrawn
-from contracts.headers import PREFIX, DeadLetterHeaders
+from contracts.headers import DeadLetterHeaders, header_names
 from contracts.topics import Topics, TopicSpec
 
 Json = dict[str, Any]
@@ -48,8 +47,8 @@ _HEADERS: Final = {
 _BLOCK: Final = {
     "type": "object",
     "description": "The original's headers, then this block: why it is a dead letter and where it came from.",
-    "properties": {PREFIX + field.name.replace("_", "-"): _TEXT for field in fields(DeadLetterHeaders)},
-    "required": [PREFIX + field.name.replace("_", "-") for field in fields(DeadLetterHeaders)],
+    "properties": dict.fromkeys(header_names(DeadLetterHeaders), _TEXT),
+    "required": header_names(DeadLetterHeaders),
 }
 _SHOWN: Final = {
     "chat-completed": ("chat-full", "chat-minimal"),

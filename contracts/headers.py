@@ -8,6 +8,7 @@ import base64
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar
 
 Headers = Sequence[tuple[str, bytes | None]]
 
@@ -15,15 +16,14 @@ PREFIX = "feedback-"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DeadLetterHeaders:
-    """Why a record is a dead letter and where it came from; each field is the header ``feedback-<field>``.
+class Block:
+    """The headers that we add; each field is the header ``feedback-<field>``.
 
     ``null_key`` and ``null_value`` tell null from empty. ``original_headers`` is set only where a
     header's key is not UTF-8, which Kafka's clients cannot write again: JSON of base64 pairs.
     """
 
     reason: str
-    detail: str
     origin_topic: str
     origin_partition: int
     origin_offset: int
@@ -35,12 +35,28 @@ class DeadLetterHeaders:
 
     def encode(self) -> list[tuple[str, bytes]]:
         """Give the block, in the order of the fields."""
-        return [
-            (PREFIX + name.replace("_", "-"), _text(value).encode()) for name, value in asdict(self).items()
-        ]
+        return [(_header(name), _text(value).encode()) for name, value in asdict(self).items()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLetterHeaders(Block):
+    """Why a record is a dead letter and where it came from; ``detail`` is for a person."""
+
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetryHeaders(Block):
+    """Which attempt comes next, when it is due, and when the first was; times in milliseconds since 1970."""
+
+    attempt: int
+    due_at: int
+    first_seen: int
 
 
 ENVELOPE_SIZE = len(fields(DeadLetterHeaders))
+
+B = TypeVar("B", bound=Block)
 
 
 def split_dead_letter(headers: Headers) -> tuple[list[tuple[str, bytes | None]], DeadLetterHeaders]:
@@ -50,29 +66,44 @@ def split_dead_letter(headers: Headers) -> tuple[list[tuple[str, bytes | None]],
         ValueError: when the block is not there, so the record is not one of our dead letters.
 
     """
-    original, block = list(headers[:-ENVELOPE_SIZE]), headers[-ENVELOPE_SIZE:]
-    names = [PREFIX + field.name.replace("_", "-") for field in fields(DeadLetterHeaders)]
-    if [name for name, _ in block] != names:
-        msg = "not a dead letter of this pipeline: its last headers are not the feedback-… block"
+    return _split(headers, DeadLetterHeaders, "dead letter")
+
+
+def split_retry(headers: Headers) -> tuple[list[tuple[str, bytes | None]], RetryHeaders]:
+    """Take a parked record's headers apart: the original ones and what is to be tried again.
+
+    Raises:
+        ValueError: when the block is not there, so the record is not one that we parked.
+
+    """
+    return _split(headers, RetryHeaders, "parked record")
+
+
+def _split(headers: Headers, kind: type[B], what: str) -> tuple[list[tuple[str, bytes | None]], B]:
+    size = len(fields(kind))
+    original, block = list(headers[:-size]), headers[-size:]
+    if [name for name, _ in block] != header_names(kind):
+        msg = f"not a {what} of this pipeline: its last headers are not the feedback-… block"
         raise ValueError(msg)
-    said = _decode([(value or b"").decode() for _, value in block])
+    texts = [(value or b"").decode() for _, value in block]
+    values = {field.name: _value(field.type, text) for field, text in zip(fields(kind), texts, strict=True)}
+    said = kind(**values)
     return (decode_headers(said.original_headers) if said.original_headers else original), said
 
 
-def _decode(texts: list[str]) -> DeadLetterHeaders:
-    reason, detail, topic, partition, offset, timestamp, null_key, null_value, assessments, headers = texts
-    return DeadLetterHeaders(
-        reason=reason,
-        detail=detail,
-        origin_topic=topic,
-        origin_partition=int(partition),
-        origin_offset=int(offset),
-        origin_timestamp=int(timestamp),
-        null_key=null_key == "true",
-        null_value=null_value == "true",
-        assessments=assessments,
-        original_headers=headers,
-    )
+def header_names(kind: type[Block]) -> list[str]:
+    """Give the names of a block's headers, in their order."""
+    return [_header(field.name) for field in fields(kind)]
+
+
+def _header(field: str) -> str:
+    return PREFIX + field.replace("_", "-")
+
+
+def _value(kind: object, text: str) -> Any:  # noqa: ANN401 - as the field's type says
+    if kind is bool:
+        return text == "true"
+    return int(text) if kind is int else text
 
 
 def _text(value: object) -> str:

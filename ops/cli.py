@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar, cast
 from uuid import UUID
 
 import typer
@@ -57,6 +57,7 @@ class RunName(StrEnum):
 
     CHATS = "chats"
     FEEDBACK = "feedback"
+    RETRIES = "retries"
     ALL = "all"
 
 
@@ -64,19 +65,22 @@ class RunName(StrEnum):
 def run(
     name: Annotated[
         RunName,
-        typer.Argument(help="chats: the join index; feedback: into MLflow; all: both in one process."),
+        typer.Argument(
+            help="chats: the join index; feedback: into MLflow; retries: what is parked; all: in one process."
+        ),
     ],
 ) -> None:
     """Run consumers until SIGTERM; start more processes to share the partitions."""
     with told():
         from consumers.app import ConsumerEndedError, serve  # noqa: PLC0415 - MLflow's client takes a second to import
+        from consumers.bootstrap import ALL, ConsumerName  # noqa: PLC0415
         from consumers.logs import configure_logs  # noqa: PLC0415
 
         settings = load_settings()
         configure_logs(settings)
-        names = ("chats", "feedback") if name is RunName.ALL else (name.value,)
+        names = ALL if name is RunName.ALL else cast("tuple[ConsumerName, ...]", (name.value,))
         try:
-            asyncio.run(serve(settings, names))  # type: ignore[arg-type]  # the enum's values are the names
+            asyncio.run(serve(settings, names))
         except ConsumerEndedError as error:
             _fail(str(error))
 

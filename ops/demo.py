@@ -20,7 +20,7 @@ from rich.progress import Progress as Bars
 
 from apps.chat.run import traffic_into
 from apps.chat.traffic import Published
-from consumers.bootstrap import CHATS_GROUP, FEEDBACK_GROUP
+from consumers.bootstrap import ALL, reads
 from consumers.settings import Settings, load_settings, to_environment
 from contracts.events import FeedbackLogged
 from contracts.kafka import KafkaSettings
@@ -42,6 +42,10 @@ from ops.reading import end_offsets, lag, read_topic
 from pipeline.records import Record
 
 EXPERIMENT: Final = "feedback-demo"
+RETRY_DELAYS: Final = ("2s", "5s")
+RETRY_ATTEMPTS: Final = (2, 1)
+"""Shorter than in production: nobody waits a day to see a dead letter."""
+
 _START_SECONDS: Final = 60
 _SETTLE_SECONDS: Final = 120
 _SETTLE_SECONDS_PER_EVENT: Final = 0.05
@@ -78,13 +82,15 @@ def demo_settings(addresses: stack.Addresses) -> Settings:
         database_url=addresses.postgres,
         mlflow_tracking_uri=addresses.mlflow,
         mlflow_experiments=(EXPERIMENT,),
+        retry_delays=RETRY_DELAYS,
+        retry_attempts=RETRY_ATTEMPTS,
     )
 
 
 @asynccontextmanager
 async def running_consumers(settings: Settings) -> AsyncIterator[None]:
-    """Run one process for chats and one for feedback, as in production; at the end, end them cleanly."""
-    processes = {name: _start(settings, name) for name in ("chats", "feedback")}
+    """Run one process of each consumer, as in production; at the end, end them cleanly."""
+    processes = {name: _start(settings, name) for name in ALL}
     try:
         for name, (process, port, log) in processes.items():
             await _ready(name, process, port, log)
@@ -186,13 +192,7 @@ class View:
         units = units_of(published.events)
         outcomes = Counter(outcomes_of(units, await self.receipts()).values())
         bad = undecodable(await self._read(settings.topics.dead_letter))
-        behind = [
-            await lag(settings.kafka, settings.group(group), topic)
-            for group, topic in (
-                (CHATS_GROUP, settings.topics.chat_completed),
-                (FEEDBACK_GROUP, settings.topics.feedback_submitted),
-            )
-        ]
+        behind = [await lag(settings.kafka, read.group, read.topic) for read in reads(settings)]
         return Ledger(
             published=len(units) + published.bad_records,
             logged=outcomes["logged"],

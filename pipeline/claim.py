@@ -22,10 +22,11 @@ def newest(versions: Iterable[Version]) -> dict[UUID, Version]:
 def judge(version: Version, standing: Standing) -> Settled | None:
     """Say what a claimed version has become already, or None when there is work to do on it.
 
-    A version that is settled gets its outcome again: its receipt may have been lost in a crash.
+    A version that is settled gets its outcome again, also when a newer one has come since: its receipt may
+    have been lost in a crash.
     """
     if standing.order != version.order:
-        return Superseded()
+        return standing.past.get(version.event_id, Superseded())
     match standing.state:
         case "open":
             return None

@@ -8,13 +8,13 @@ from contracts.events import FeedbackEvent
 from contracts.parse import FEEDBACK_EVENTS, ContractError, parse_event
 from pipeline.outcomes import Dead
 from pipeline.ports import DeadLetter
-from pipeline.records import Record
+from pipeline.records import Names, Record
 from pipeline.versions import Version, versions_of
 
 
 @dataclass(frozen=True, slots=True)
 class Decoded:
-    """A record and the versions that it carries, one for each assessment."""
+    """A record and the versions that it carries, one for each assessment that has no outcome yet."""
 
     record: Record
     versions: tuple[Version, ...]
@@ -29,5 +29,11 @@ def decode(records: Sequence[Record]) -> tuple[list[Decoded], list[DeadLetter]]:
         except ContractError as error:
             dead_letters.append(DeadLetter(record, Dead("undecodable", str(error))))
         else:
-            decoded.append(Decoded(record, versions_of(cast("FeedbackEvent", event))))
+            versions = versions_of(cast("FeedbackEvent", event))
+            decoded.append(Decoded(record, tuple(v for v in versions if _waits(v, record.visit.names))))
     return decoded, dead_letters
+
+
+def _waits(version: Version, names: Names | None) -> bool:
+    """Tell whether a version of a parked record still waits; the others had their outcome before."""
+    return names is None or (version.kind, version.name) in names

@@ -1,50 +1,27 @@
 """The way of a batch of feedback, from its records to the moment when its offsets may be committed."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from typing import Final, NamedTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from uuid import UUID
 
-from tenacity import (
-    AsyncRetrying,
-    retry_if_exception_type,
-    stop_after_attempt,
-    wait_exponential,
-    wait_random,
-)
-
-from contracts.events import FeedbackLogged, Segment
-from pipeline.chat import Chat
-from pipeline.claim import judge, newest
+from contracts.events import FeedbackLogged
+from pipeline.batch import Batch, Ended
+from pipeline.claim import judge
 from pipeline.decode import Decoded, decode
 from pipeline.join import join
-from pipeline.log import log, write_of
+from pipeline.log import Draft, log
 from pipeline.metrics import Metrics, timed
+from pipeline.newest import NewestWriter
 from pipeline.outcomes import Logged, Outcome, Retry, Settled, Superseded, Withdrawn
+from pipeline.park import parked_of, waiting_for_a_look
 from pipeline.patience import Patience
-from pipeline.ports import ChatIndex, FeedbackStore, Outbox, Pin, Sink, Standing, Traces
+from pipeline.ports import ChatIndex, FeedbackStore, Outbox, Parked, Sink, Traces
 from pipeline.records import Record
 from pipeline.resolve import Work, resolve
+from pipeline.retries import RetryPolicy
 from pipeline.settle import dead_letters_of, receipt_of, settlement_of, unresolved
 from pipeline.versions import Version
-
-REWRITES: Final = 20
-"""How often in a row a settle may find itself overtaken; each time somebody else has just written."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RetryPolicy:
-    """How often a version without a trace is tried within its batch before it is dead-lettered.
-
-    Attempts are spaced exponentially, with jitter, from ``first_wait`` to ``longest_wait`` seconds; all
-    but the last search MLflow only as far back as ``window``.
-    """
-
-    attempts: int = 6
-    first_wait: float = 0.25
-    longest_wait: float = 4.0
-    window: timedelta = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,40 +33,6 @@ class Ports:
     traces: Traces
     sink: Sink
     outbox: Outbox
-
-
-class Ended(NamedTuple):
-    """How a version ended, in which attempt, and whether this batch wrote it."""
-
-    outcome: Settled
-    attempts: int
-    is_written: bool = False
-
-
-@dataclass(slots=True)
-class Batch:
-    """One batch on its way: its records decoded, the newest version of each feedback, and what is known."""
-
-    decoded: Sequence[Decoded]
-    newest: Mapping[UUID, Version]
-    standings: Mapping[UUID, Standing] = field(default_factory=dict)
-    chats: dict[UUID, Chat] = field(default_factory=dict)
-    ended: dict[UUID, Ended] = field(default_factory=dict)
-
-    def segment(self, feedback_id: UUID) -> Segment | None:
-        """Give the segment of the feedback's chat, where that is known."""
-        chat = self.chats.get(feedback_id)
-        return chat.segment if chat else None
-
-    def end(self, version: Version) -> Ended:
-        """Say how a version ended; all but the newest of its feedback are superseded."""
-        ended = self.ended[version.feedback_id]
-        is_newest = version.order == self.newest[version.feedback_id].order
-        return ended if is_newest else Ended(Superseded(), 1)
-
-
-class _NotYetError(Exception):
-    """Some of the batch is to be tried again."""
 
 
 class FeedbackPipeline:
@@ -108,6 +51,7 @@ class FeedbackPipeline:
         self._metrics = metrics
         self._retries = retries or RetryPolicy()
         self._clock = clock
+        self._newest = NewestWriter(ports.feedback, ports.sink, patience, lease=self._retries.lease)
 
     async def run(self, records: Sequence[Record]) -> None:
         """Settle a batch; when this returns, all of it is told to Kafka and its offsets may be committed.
@@ -116,18 +60,20 @@ class FeedbackPipeline:
             StoppedError: when told to stop; then nothing of the batch may be committed.
 
         """
-        decoded, undecodable = decode(records)
-        batch = Batch(decoded, newest(version for item in decoded for version in item.versions))
+        decoded, undecodable = decode([record for record in records if not _is_look(record)])
+        again, _ = decode([record for record in records if _is_look(record)])
+        batch = Batch.of(decoded)
         if batch.newest:
             await self._claim(batch)
             await self._join(batch)
             await self._write(batch)
-            await self._look_again(batch)
+            await self._look_at_older(batch)
+        parked = self._park(batch) + await self._look_again(again)
         receipts = self._receipts(batch)
-        letters = undecodable + dead_letters_of(decoded, lambda version: batch.end(version).outcome)
+        letters = undecodable + dead_letters_of(decoded, batch.settled)
         with timed(self._metrics, "settle", len(records)):
-            await self._patience.call(lambda: self._ports.outbox.send(receipts, letters))
-        self._count(receipts, undecodable=len(undecodable))
+            await self._patience.call(lambda: self._ports.outbox.send(receipts, letters, parked))
+        self._count(receipts, parked, undecodable=len(undecodable))
 
     async def _claim(self, batch: Batch) -> None:
         with timed(self._metrics, "claim", len(batch.newest)):
@@ -135,86 +81,72 @@ class FeedbackPipeline:
             batch.standings = await self._patience.call(lambda: self._ports.feedback.claim(versions))
         for key, version in batch.newest.items():
             if (outcome := judge(version, batch.standings[key])) is not None:
-                batch.ended[key] = Ended(outcome, 1)
+                batch.ended[key] = Ended(outcome)
 
     async def _join(self, batch: Batch) -> None:
         with timed(self._metrics, "join", len(batch.newest)):
             batch.chats = await self._patience.call(lambda: join(batch.newest.values(), self._ports.chats))
 
     async def _write(self, batch: Batch) -> None:
-        """Bring the open versions to their end, in as many attempts as the policy allows."""
+        """Try the open versions once; those that are not ready yet wait, or are dead in the last attempt."""
         work = [
             Work(version, batch.standings[key], batch.chats.get(key))
             for key, version in batch.newest.items()
             if key not in batch.ended
         ]
-        retrying = AsyncRetrying(
-            retry=retry_if_exception_type(_NotYetError),
-            stop=stop_after_attempt(self._retries.attempts),
-            wait=wait_exponential(multiplier=self._retries.first_wait, max=self._retries.longest_wait)
-            + wait_random(0, self._retries.first_wait),
-            sleep=self._patience.sleep,
-        )
-        async for attempt in retrying:
-            with attempt:
-                work = await self._attempt(batch, work, attempt.retry_state.attempt_number)
-                if work:
-                    raise _NotYetError
-
-    async def _attempt(self, batch: Batch, work: Sequence[Work], number: int) -> list[Work]:
-        """Try once; gives what is to be tried again, which the last attempt turns into dead letters."""
-        is_last = number >= self._retries.attempts
-        if number > 1:
-            work = await self._join_again(batch, work)
-        work = await self._resolve(batch, work, is_last=is_last)
+        work = await self._resolve(batch, work)
         outcomes = await self._log(batch, work)
-        ended = {
-            key: unresolved(outcome, batch.newest[key]) if isinstance(outcome, Retry) else outcome
-            for key, outcome in outcomes.items()
-            if is_last or not isinstance(outcome, Retry)
-        }
-        await self._settle(batch, ended)
-        batch.ended |= {key: Ended(outcome, number, is_written=True) for key, outcome in ended.items()}
-        return [item for item in work if item.version.feedback_id not in batch.ended]
+        ended = {key: self._unless_last(batch, key, outcome) for key, outcome in outcomes.items()}
+        batch.waiting = {key: out.reason for key, out in ended.items() if isinstance(out, Retry)}
+        settled = {key: out for key, out in ended.items() if not isinstance(out, Retry)}
+        await self._settle(batch, settled)
+        batch.ended |= {key: Ended(outcome, is_written=True) for key, outcome in settled.items()}
 
-    async def _join_again(self, batch: Batch, work: Sequence[Work]) -> list[Work]:
-        """Look again for the chats that were not known: their event may have come after the feedback."""
-        missing = [item.version for item in work if item.trace_id is None]
-        if missing:
-            batch.chats |= await self._patience.call(lambda: join(missing, self._ports.chats))
-        return [replace(item, chat=batch.chats.get(item.version.feedback_id)) for item in work]
+    def _unless_last(self, batch: Batch, key: UUID, outcome: Outcome) -> Outcome:
+        is_last = self._retries.delay_after(batch.attempts[key]) is None
+        if isinstance(outcome, Retry) and is_last:
+            return unresolved(outcome, batch.newest[key])
+        return outcome
 
-    async def _resolve(self, batch: Batch, work: Sequence[Work], *, is_last: bool) -> list[Work]:
-        since = None if is_last else self._clock() - self._retries.window
-        ports = self._ports
+    async def _resolve(self, batch: Batch, work: Sequence[Work]) -> list[Work]:
+        """Search for the traces that are not known; the last attempt of each stage looks everywhere."""
+        recent: list[Work] = []
+        everywhere: list[Work] = []
+        for item in work:
+            attempt = batch.attempts[item.version.feedback_id]
+            (everywhere if self._retries.searches_everything(attempt) else recent).append(item)
+        since = min((item.version.submitted_at for item in recent), default=None)
+        bound = since and since - self._retries.window
+        resolved: list[Work] = []
         with timed(self._metrics, "resolve", len(work)):
-            resolved = await self._patience.call(
-                lambda: resolve(work, ports.traces, ports.chats, since=since)
-            )
+            for part, start in ((recent, bound), (everywhere, None)):
+                resolved += await self._search(part, since=start)
         batch.chats |= {item.version.feedback_id: item.chat for item in resolved if item.chat}
         return resolved
 
+    async def _search(self, work: Sequence[Work], *, since: datetime | None) -> list[Work]:
+        ports = self._ports
+        return await self._patience.call(lambda: resolve(work, ports.traces, ports.chats, since=since))
+
     async def _log(self, batch: Batch, work: Sequence[Work]) -> dict[UUID, Outcome]:
         outcomes = {item.version.feedback_id: _without_trace(item.version) for item in work}
-        pins = [
-            Pin(item.version.feedback_id, item.version.event_id, item.trace_id)
+        drafts = [
+            Draft(
+                version=item.version,
+                trace_id=item.trace_id,
+                segment=batch.segment(item.version.feedback_id),
+                written=item.standing.written_event,
+            )
             for item in work
             if item.trace_id is not None
         ]
-        # Pinned before the first write: a later trace of the same request must not split the feedback.
-        pinned = await self._patience.call(lambda: self._ports.feedback.pin(pins)) if pins else {}
-        outcomes |= {pin.feedback_id: Superseded() for pin in pins if pin.feedback_id not in pinned}
-        writes = [
-            write_of(
-                batch.newest[key], trace_id, batch.segment(key), written=batch.standings[key].written_event
-            )
-            for key, trace_id in pinned.items()
-        ]
-        with timed(self._metrics, "log", len(writes)):
-            return outcomes | await log(writes, self._ports.sink, self._patience)
+        ports = self._ports
+        with timed(self._metrics, "log", len(drafts)):
+            written = await log(drafts, ports.feedback, ports.sink, self._patience, lease=self._retries.lease)
+        return outcomes | written
 
     async def _settle(self, batch: Batch, outcomes: dict[UUID, Settled]) -> None:
-        """Keep the outcomes; those that were overtaken meanwhile become superseded, the newest is written."""
+        """Keep the outcomes; of those that were overtaken meanwhile the newest is written."""
         settlements = [
             settlement
             for key, outcome in outcomes.items()
@@ -224,64 +156,86 @@ class FeedbackPipeline:
         overtaken = await self._patience.call(lambda: store.settle(settlements)) if settlements else ()
         touched = [key for key in overtaken if isinstance(outcomes[key], Logged | Withdrawn)]
         outcomes.update({key: Superseded() for key in overtaken})
-        await self._write_until_kept(batch, touched)
+        await self._newest.write(touched, batch.segment)
+        await self._judge_again(batch, outcomes)
 
-    async def _look_again(self, batch: Batch) -> None:
+    async def _judge_again(self, batch: Batch, outcomes: dict[UUID, Settled]) -> None:
+        """Tell of what was superseded how it had ended before, if another consumer had it and settled it."""
+        superseded = [key for key, outcome in outcomes.items() if outcome == Superseded()]
+        store = self._ports.feedback
+        standings = await self._patience.call(lambda: store.read(superseded)) if superseded else {}
+        for key, standing in standings.items():
+            outcomes[key] = judge(batch.newest[key], standing) or Superseded()
+
+    async def _look_at_older(self, batch: Batch) -> None:
         """See to it that MLflow holds the newest where an older version came, perhaps for the second time.
 
-        Whoever had it first may have written it late, over the newest, and died before it could settle.
+        Whoever had it first may have written it late, over the newest, and died before it could settle. The
+        same where the newest comes again: whoever had it may have died before it parked it for a look.
         """
-        older = {
+        doubtful = {
             version.feedback_id
             for item in batch.decoded
             for version in item.versions
-            if version.order < batch.standings[version.feedback_id].order
+            if version.order < (standing := batch.standings[version.feedback_id]).order
+            or standing.late_until is not None
         }
         mine = {key for key, ended in batch.ended.items() if ended.is_written}
-        await self._write_until_kept(batch, sorted(older - mine))
+        await self._newest.write(sorted(doubtful - mine - batch.waiting.keys()), batch.segment)
 
-    async def _write_until_kept(self, batch: Batch, feedback_ids: Sequence[UUID]) -> None:
-        for _ in range(REWRITES):
-            if not feedback_ids:
-                return
-            feedback_ids = await self._write_newest(batch, feedback_ids)
+    def _park(self, batch: Batch) -> list[Parked]:
+        now = self._clock()
+        return parked_of(batch, self._retries, now=now) + waiting_for_a_look(
+            batch.decoded, batch.standings, self._retries, now=now
+        )
 
-    async def _write_newest(self, batch: Batch, feedback_ids: Sequence[UUID]) -> list[UUID]:
-        """Write what stands now over what we wrote too late; gives those that were overtaken again."""
+    async def _look_again(self, decoded: Sequence[Decoded]) -> list[Parked]:
+        """Look once more at what was settled while an older write was under way, once that can not arrive."""
+        if not decoded:
+            return []
+        batch = Batch.of(decoded)
         store = self._ports.feedback
-        standings = await self._patience.call(lambda: store.read(feedback_ids))
-        writes = [
-            write_of(
-                standing.version, standing.trace_id, batch.segment(key), written=standing.version.event_id
-            )
-            for key, standing in standings.items()
-            if standing.trace_id is not None and standing.state != "dead"
+        batch.standings = await self._patience.call(lambda: store.read(list(batch.newest)))
+        await self._join(batch)
+        now = self._clock()
+        due = [
+            key
+            for key, version in batch.newest.items()
+            if (standing := batch.standings.get(key)) is not None
+            and standing.order == version.order
+            and (standing.late_until is None or standing.late_until <= now)
         ]
-        outcomes = await log(writes, self._ports.sink, self._patience)
-        settlements = [
-            settlement
-            for key, outcome in outcomes.items()
-            if isinstance(outcome, Logged | Withdrawn)
-            and (settlement := settlement_of(standings[key].version, outcome, None))
-        ]
-        return list(await self._patience.call(lambda: store.settle(settlements))) if settlements else []
+        await self._newest.write(due, batch.segment)
+        return waiting_for_a_look(decoded, batch.standings, self._retries, now=now)
 
     def _receipts(self, batch: Batch) -> list[FeedbackLogged]:
         now = self._clock()
         return [
             receipt_of(
-                version, ended.outcome, batch.segment(version.feedback_id), now=now, attempts=ended.attempts
+                version,
+                outcome,
+                batch.segment(version.feedback_id),
+                now=now,
+                attempts=item.record.visit.attempt,
             )
             for item in batch.decoded
             for version in item.versions
-            for ended in (batch.end(version),)
+            if (outcome := batch.settled(version)) is not None
         ]
 
-    def _count(self, receipts: Sequence[FeedbackLogged], *, undecodable: int) -> None:
+    def _count(
+        self, receipts: Sequence[FeedbackLogged], parked: Sequence[Parked], *, undecodable: int
+    ) -> None:
         for receipt in receipts:
             self._metrics.outcome(receipt.outcome, receipt.reason or "")
         for _ in range(undecodable):
             self._metrics.outcome("dead-lettered", "undecodable")
+        for item in parked:
+            self._metrics.parked(item.reason, item.delay.total_seconds())
+
+
+def _is_look(record: Record) -> bool:
+    return record.visit.reason == "look_again"
 
 
 def _without_trace(version: Version) -> Outcome:

@@ -1,13 +1,35 @@
-"""log: versions into MLflow through the sink; what it cannot tell just now is asked again."""
+"""log: versions into MLflow through the sink, pinned first; what it cannot tell just now is asked again."""
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from uuid import UUID
 
 from contracts.events import Segment
-from pipeline.outcomes import Away, DependencyAwayError, Outcome
+from pipeline.outcomes import (
+    Away,
+    DependencyAwayError,
+    Logged,
+    NotBegun,
+    Outcome,
+    SinkOutcome,
+    Superseded,
+    Withdrawn,
+)
 from pipeline.patience import Patience
-from pipeline.ports import Sink, Write
+from pipeline.ports import FeedbackStore, Pin, Sink, Write
 from pipeline.versions import Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A version to be written: its trace, unless it is pinned to another, and the event MLflow holds now."""
+
+    version: Version
+    trace_id: str
+    segment: Segment | None
+    written: UUID | None
 
 
 def assessment_metadata(version: Version, segment: Segment | None) -> dict[str, str]:
@@ -26,43 +48,89 @@ def assessment_metadata(version: Version, segment: Segment | None) -> dict[str, 
     return own | {key: value for key, value in (said | marks).items() if value is not None}
 
 
-async def log(writes: Sequence[Write], sink: Sink, patience: Patience) -> dict[UUID, Outcome]:
-    """Write a batch, waiting for MLflow where it is away, and give the outcome by feedback_id.
+async def log(
+    drafts: Sequence[Draft], store: FeedbackStore, sink: Sink, patience: Patience, *, lease: timedelta
+) -> dict[UUID, Outcome]:
+    """Pin and write a batch, waiting for what is away, and give the outcome by feedback_id.
+
+    Pinned before the first write, as a later trace of the same request must not split the feedback, and again
+    once the lease has run out, as somebody may have overtaken us while we waited.
 
     Raises:
         StoppedError: when told to stop while waiting.
 
     """
-    outcomes: dict[UUID, Outcome] = {}
-
-    async def write_the_rest() -> None:
-        rest = [write for write in writes if write.version.feedback_id not in outcomes]
-        away = _collect(rest, await sink.log(rest), outcomes)
-        if away is not None:
-            raise DependencyAwayError(away.dependency, away.detail)
-
-    if writes:
-        await patience.call(write_the_rest)
-    return outcomes
+    writing = _Writing(drafts, store, sink, lease)
+    if drafts:
+        await patience.call(writing.go_on)
+    return writing.outcomes
 
 
-def _collect(
-    writes: Sequence[Write], results: Sequence[Outcome | Away], outcomes: dict[UUID, Outcome]
-) -> Away | None:
-    away = None
-    for write, result in zip(writes, results, strict=True):
-        if isinstance(result, Away):
-            away = result
-        else:
-            outcomes[write.version.feedback_id] = result
-    return away
+class _Writing:
+    """One batch on its way into MLflow, as far as it has come."""
+
+    def __init__(self, drafts: Sequence[Draft], store: FeedbackStore, sink: Sink, lease: timedelta) -> None:
+        self.outcomes: dict[UUID, Outcome] = {}
+        self._rest = {draft.version.feedback_id: draft for draft in drafts}
+        self._store = store
+        self._sink = sink
+        self._lease = lease.total_seconds()
+        self._pinned: Mapping[UUID, str] = {}
+        self._until = 0.0
+        self._doubtful: set[UUID] = set()
+
+    async def go_on(self) -> None:
+        """Write what is not written yet.
+
+        Raises:
+            DependencyAwayError: when MLflow or the store gives no answer; then call again.
+
+        """
+        while self._rest:
+            if time.monotonic() >= self._until:
+                await self._pin()
+            writes = [write_of(draft, self._pinned[key]) for key, draft in self._rest.items()]
+            away = self._collect(writes, await self._sink.log(writes, until=self._until)) if writes else None
+            if away is not None:
+                raise DependencyAwayError(away.dependency, away.detail)
+
+    async def _pin(self) -> None:
+        until = time.monotonic() + self._lease
+        self._pinned = await self._store.pin([_pin(draft) for draft in self._rest.values()])
+        for key in self._rest.keys() - self._pinned.keys():
+            self._end(key, Superseded())
+        self._until = until
+
+    def _collect(self, writes: Sequence[Write], results: Sequence[SinkOutcome]) -> Away | None:
+        away = None
+        for write, result in zip(writes, results, strict=True):
+            key = write.version.feedback_id
+            match result:
+                case Away():
+                    away = result
+                    self._doubtful.add(key)
+                case NotBegun():
+                    pass
+                case Logged() | Withdrawn() if key in self._doubtful:
+                    self._end(key, replace(result, is_certain=False))
+                case _:
+                    self._end(key, result)
+        return away
+
+    def _end(self, key: UUID, outcome: Outcome) -> None:
+        self.outcomes[key] = outcome
+        del self._rest[key]
 
 
-def write_of(version: Version, trace_id: str, segment: Segment | None, written: UUID | None) -> Write:
-    """Give the write of one version."""
+def _pin(draft: Draft) -> Pin:
+    return Pin(draft.version.feedback_id, draft.version.event_id, draft.trace_id)
+
+
+def write_of(draft: Draft, trace_id: str) -> Write:
+    """Give the write of a draft to the trace that it is pinned to."""
     return Write(
-        version=version,
+        version=draft.version,
         trace_id=trace_id,
-        metadata=assessment_metadata(version, segment),
-        may_exist=written is not None,
+        metadata=assessment_metadata(draft.version, draft.segment),
+        may_exist=draft.written is not None,
     )

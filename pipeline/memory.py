@@ -1,14 +1,15 @@
 """The ports' twins in memory: for tests, for trying things out, held to the same suite as the real ones."""
 
-from collections.abc import Collection, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from contracts.events import FeedbackLogged
 from pipeline.chat import Chat, merge
-from pipeline.outcomes import Dead, Logged, Retry, SinkOutcome, Superseded, Withdrawn
-from pipeline.ports import DeadLetter, Pin, Settlement, Standing, Write
+from pipeline.outcomes import Dead, Logged, NotBegun, Retry, Settled, SinkOutcome, Superseded, Withdrawn
+from pipeline.ports import PAST_KEPT, TOLD_BEFORE, DeadLetter, Parked, Pin, Settlement, Standing, State, Write
 from pipeline.versions import Version
 
 
@@ -40,8 +41,15 @@ class MemoryChats:
 class MemoryFeedback:
     """A feedback store in a dict."""
 
-    def __init__(self) -> None:
+    def __init__(
+        self,
+        lifetime: timedelta = timedelta(minutes=1),
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
         self.rows: dict[UUID, Standing] = {}
+        self._begun: dict[UUID, tuple[int, datetime]] = {}
+        self._lifetime = lifetime
+        self._clock = clock
 
     async def claim(self, versions: Sequence[Version]) -> Mapping[UUID, Standing]:
         """Write the newer versions, then read what stands."""
@@ -54,8 +62,18 @@ class MemoryFeedback:
                     trace_id=row.trace_id if row else None,
                     written_event=row.written_event if row else None,
                     dead=None,
+                    late_until=self._late_until(row),
+                    past=_past(row),
                 )
+                self._begun.pop(version.feedback_id, None)
         return await self.read([version.feedback_id for version in versions])
+
+    def _late_until(self, row: Standing | None) -> datetime | None:
+        if row is None:
+            return None
+        begun = self._begun.get(row.version.feedback_id)
+        times = [row.late_until, begun and begun[1] + self._lifetime]
+        return max((time for time in times if time is not None), default=None)
 
     async def read(self, feedback_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
         """Read what stands."""
@@ -69,6 +87,8 @@ class MemoryFeedback:
             if row is not None and row.version.event_id == pin.event_id:
                 pinned[pin.feedback_id] = row.trace_id or pin.trace_id
                 self.rows[pin.feedback_id] = replace(row, trace_id=pinned[pin.feedback_id])
+                times, _ = self._begun.get(pin.feedback_id, (0, None))
+                self._begun[pin.feedback_id] = times + 1, self._clock()
         return pinned
 
     async def settle(self, settlements: Sequence[Settlement]) -> Collection[UUID]:
@@ -80,6 +100,8 @@ class MemoryFeedback:
             if row is None or row.order != settlement.version.order:
                 overtaken.append(key)
                 continue
+            if settlement.is_certain and self._begun.get(key, (0,))[0] == 1:
+                del self._begun[key]
             is_unresolved = settlement.dead is not None and settlement.dead.reason == "unresolved"
             unpinned = is_unresolved and settlement.written_event is None
             self.rows[key] = replace(
@@ -90,6 +112,20 @@ class MemoryFeedback:
                 trace_id=None if unpinned else row.trace_id,
             )
         return overtaken
+
+
+def _past(row: Standing | None) -> Mapping[UUID, Settled]:
+    """Give how the versions before a new one ended."""
+    if row is None or row.state == "open":
+        return row.past if row else {}
+    version = row.version
+    ends: dict[State, Settled] = {
+        "logged": Logged(row.trace_id or "", version.assessment_id),
+        "withdrawn": Withdrawn(row.trace_id, version.assessment_id),
+        "dead": Dead(row.dead.reason if row.dead else "unresolved", TOLD_BEFORE),
+    }
+    past = {**row.past, version.event_id: ends[row.state]}
+    return dict(list(past.items())[-PAST_KEPT:])
 
 
 class MemoryTraces:
@@ -118,9 +154,9 @@ class MemorySink:
         self.assessments: dict[tuple[str, str], Write] = {}
         self.rejected_names: set[str] = set()
 
-    async def log(self, writes: Sequence[Write]) -> Sequence[SinkOutcome]:
+    async def log(self, writes: Sequence[Write], *, until: float) -> Sequence[SinkOutcome]:
         """Write a batch."""
-        return [self._log(write) for write in writes]
+        return [self._log(write) if time.monotonic() < until else NotBegun() for write in writes]
 
     def _log(self, write: Write) -> SinkOutcome:
         version, key = write.version, (write.trace_id, write.version.assessment_id)
@@ -140,12 +176,19 @@ class MemorySink:
 
 @dataclass(slots=True)
 class MemoryOutbox:
-    """Receipts and dead letters in lists."""
+    """Receipts, dead letters and parked records in lists."""
 
     receipts: list[FeedbackLogged] = field(default_factory=list)
     dead_letters: list[DeadLetter] = field(default_factory=list)
+    parked: list[Parked] = field(default_factory=list)
 
-    async def send(self, receipts: Sequence[FeedbackLogged], dead_letters: Sequence[DeadLetter]) -> None:
+    async def send(
+        self,
+        receipts: Sequence[FeedbackLogged],
+        dead_letters: Sequence[DeadLetter],
+        parked: Sequence[Parked] = (),
+    ) -> None:
         """Keep them."""
         self.receipts.extend(receipts)
         self.dead_letters.extend(dead_letters)
+        self.parked.extend(parked)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Literal, Protocol
 
-from pipeline.outcomes import Dependency
+from pipeline.outcomes import Dependency, ParkReason
 
 Stage = Literal["claim", "join", "resolve", "log", "settle"]
 
@@ -18,6 +18,9 @@ class Metrics(Protocol):
 
     def outcome(self, outcome: str, reason: str) -> None:
         """Count what became of one assessment; the reason is empty unless it was dead-lettered."""
+
+    def parked(self, reason: ParkReason, seconds: float) -> None:
+        """Count a record that is parked, and for how many seconds."""
 
     def chats(self, *, indexed: int, dead: int) -> None:
         """Count chat events that went into the join index, and those that broke the contract."""
@@ -36,6 +39,9 @@ class NoMetrics:
         """Do nothing."""
 
     def outcome(self, outcome: str, reason: str) -> None:
+        """Do nothing."""
+
+    def parked(self, reason: ParkReason, seconds: float) -> None:
         """Do nothing."""
 
     def chats(self, *, indexed: int, dead: int) -> None:

@@ -1,6 +1,6 @@
 """What becomes of one assessment of one event: a closed union, and the closed sets of reasons."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 DeadReason = Literal["undecodable", "unresolved", "rejected"]
@@ -14,23 +14,32 @@ DeadReason = Literal["undecodable", "unresolved", "rejected"]
 RetryReason = Literal["no_trace", "trace_missing"]
 """Why to try again later: ``no_trace`` for the request id; ``trace_missing``: known, but not in MLflow."""
 
+ParkReason = Literal["no_trace", "trace_missing", "look_again"]
+"""Why a record is parked: a `RetryReason`, or ``look_again``: it is settled, but an older version of its
+feedback may still arrive in MLflow, sent by a consumer that was frozen or killed."""
+
 Dependency = Literal["kafka", "mlflow", "postgres"]
 
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """MLflow holds this version."""
+    """MLflow holds this version; ``is_certain`` unless an attempt had no answer and may still arrive."""
 
     trace_id: str
     assessment_id: str
+    is_certain: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
 class Withdrawn:
-    """The feedback is taken back; trace_id is None where nothing had ever been logged."""
+    """The feedback is taken back; trace_id is None where nothing had ever been logged.
+
+    ``is_certain`` as in `Logged`.
+    """
 
     trace_id: str | None
     assessment_id: str
+    is_certain: bool = field(default=True, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +70,14 @@ class Away:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class NotBegun:
+    """Nothing was done, as it was too late to begin: somebody else may have a newer version by now."""
+
+
 Settled: TypeAlias = Logged | Withdrawn | Superseded | Dead
 Outcome: TypeAlias = Settled | Retry
-SinkOutcome: TypeAlias = Outcome | Away
+SinkOutcome: TypeAlias = Outcome | Away | NotBegun
 
 
 class DependencyAwayError(Exception):

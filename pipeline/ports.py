@@ -4,16 +4,22 @@ Every method raises `DependencyAwayError` when it cannot know whether it worked;
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from contracts.events import FeedbackLogged
 from pipeline.chat import Chat
-from pipeline.outcomes import Dead, SinkOutcome
-from pipeline.records import Record
+from pipeline.outcomes import Dead, ParkReason, Settled, SinkOutcome
+from pipeline.records import Names, Record
 from pipeline.versions import Order, Version
+
+TOLD_BEFORE: Final = "a newer version has come since; the first dead letter tells more"
+"""The detail of a dead version that comes again after it was superseded: the store keeps its reason alone."""
+
+PAST_KEPT: Final = 32
+"""Of how many older versions the store keeps how they ended."""
 
 State = Literal["open", "logged", "withdrawn", "dead"]
 
@@ -24,6 +30,9 @@ class Standing:
 
     ``trace_id`` is the pinned trace, ``written_event`` the event whose version MLflow was last seen to
     hold, ``dead`` why the version was dead-lettered (state ``dead``).
+
+    Until ``late_until`` an older version may still arrive in MLflow: its write was begun and nobody knows how
+    it ended. ``past`` is how older versions ended before they were superseded, by event.
     """
 
     version: Version
@@ -31,6 +40,8 @@ class Standing:
     trace_id: str | None
     written_event: UUID | None
     dead: Dead | None
+    late_until: datetime | None = None
+    past: Mapping[UUID, Settled] = field(default_factory=dict)
 
     @property
     def order(self) -> Order:
@@ -49,12 +60,16 @@ class Pin:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """How a version ended; kept only while it is still the newest of its feedback."""
+    """How a version ended; kept only while it is still the newest of its feedback.
+
+    ``is_certain`` unless a write of it had no answer and may still arrive.
+    """
 
     version: Version
     state: State
     written_event: UUID | None
     dead: Dead | None = None
+    is_certain: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,7 +88,20 @@ class DeadLetter:
 
     record: Record
     dead: Dead
-    names: tuple[tuple[str, str], ...] = ()
+    names: Names = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parked:
+    """A record that is to come again after ``delay``, as which attempt, why, and for which assessments."""
+
+    record: Record
+    delay: timedelta
+    attempt: int
+    first_seen: datetime
+    due_at: datetime
+    reason: ParkReason
+    names: Names
 
 
 class ChatIndex(Protocol):
@@ -95,7 +123,8 @@ class FeedbackStore(Protocol):
     async def claim(self, versions: Sequence[Version]) -> Mapping[UUID, Standing]:
         """Write the versions that are newer than what stands, then read what stands now.
 
-        Each feedback at most once in the batch.
+        Each feedback at most once in the batch. Overtaking a version whose write may not have arrived yet
+        sets ``late_until``; how it ended, if it did, is kept in ``past``.
         """
 
     async def read(self, feedback_ids: Collection[UUID]) -> Mapping[UUID, Standing]:
@@ -104,7 +133,8 @@ class FeedbackStore(Protocol):
     async def pin(self, pins: Sequence[Pin]) -> Mapping[UUID, str]:
         """Tie feedback to its trace, the first one for good, and give the pinned traces.
 
-        A version that was overtaken is not in the answer.
+        A version that was overtaken is not in the answer. A pin says that a write begins now: it stays begun
+        until a certain settlement, unless there were two.
         """
 
     async def settle(self, settlements: Sequence[Settlement]) -> Collection[UUID]:
@@ -129,12 +159,23 @@ class Traces(Protocol):
 class Sink(Protocol):
     """Where assessments are written."""
 
-    async def log(self, writes: Sequence[Write]) -> Sequence[SinkOutcome]:
-        """Write a batch, each feedback at most once; an outcome for each, in order; never raises."""
+    async def log(self, writes: Sequence[Write], *, until: float) -> Sequence[SinkOutcome]:
+        """Write a batch, each feedback at most once; an outcome for each, in order; never raises.
+
+        Args:
+            writes: what to write.
+            until: in seconds of `time.monotonic`; no request is begun later.
+
+        """
 
 
 class Outbox(Protocol):
-    """Where receipts and dead letters go."""
+    """Where receipts, dead letters and parked records go."""
 
-    async def send(self, receipts: Sequence[FeedbackLogged], dead_letters: Sequence[DeadLetter]) -> None:
+    async def send(
+        self,
+        receipts: Sequence[FeedbackLogged],
+        dead_letters: Sequence[DeadLetter],
+        parked: Sequence[Parked] = (),
+    ) -> None:
         """Publish, and return once all of it is acknowledged."""

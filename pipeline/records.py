@@ -1,16 +1,39 @@
-"""A record as Kafka holds it."""
+"""A record as Kafka holds it, and how often it was tried before."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from contracts.headers import Headers
+from pipeline.outcomes import ParkReason
+
+Names = tuple[tuple[str, str], ...]
+"""Assessments of an event, each by kind and name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """Which attempt at a record this is.
+
+    ``attempt`` counts from 1; ``first_seen`` is when the first was, None in the first; ``reason`` is why it
+    was parked, and ``names`` are the assessments that still wait, None for all.
+    """
+
+    attempt: int = 1
+    first_seen: datetime | None = None
+    reason: ParkReason | None = None
+    names: Names | None = None
+
+
+FIRST_VISIT: Final = Visit()
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
     """One record, byte for byte; a header's key that is not UTF-8 holds its bytes as surrogate escapes.
 
-    ``timestamp`` is the record's own time in milliseconds since 1970.
+    ``timestamp`` is the record's own time in milliseconds since 1970. A parked record is the original again,
+    with the original's topic, partition, offset and time.
     """
 
     topic: str
@@ -20,6 +43,7 @@ class Record:
     key: bytes | None
     value: bytes | None
     headers: Headers = ()
+    visit: Visit = FIRST_VISIT
 
     @property
     def recorded_at(self) -> datetime:

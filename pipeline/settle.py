@@ -10,7 +10,7 @@ from contracts.events import FeedbackLogged, Segment, Source
 from contracts.events import Outcome as OutcomeName
 from pipeline.decode import Decoded
 from pipeline.outcomes import Dead, Logged, Retry, Settled, Superseded, Withdrawn
-from pipeline.ports import DeadLetter, Settlement, State
+from pipeline.ports import DeadLetter, Settlement
 from pipeline.versions import Version
 
 
@@ -18,19 +18,26 @@ def settlement_of(version: Version, outcome: Settled, written: UUID | None) -> S
     """Give what the store keeps of an outcome; None for superseded, whose row belongs to another version."""
     match outcome:
         case Logged():
-            return _settlement(version, "logged", version.event_id)
+            return Settlement(
+                version=version,
+                state="logged",
+                written_event=version.event_id,
+                is_certain=outcome.is_certain,
+            )
         case Withdrawn():
-            return _settlement(version, "withdrawn", None)
+            return Settlement(
+                version=version, state="withdrawn", written_event=None, is_certain=outcome.is_certain
+            )
         case Dead():
-            return _settlement(version, "dead", written, outcome)
+            # Of what MLflow failed to store one try may still arrive; what has no trace has nowhere to.
+            is_certain = outcome.reason == "unresolved"
+            return Settlement(
+                version=version, state="dead", written_event=written, dead=outcome, is_certain=is_certain
+            )
         case Superseded():
             return None
         case _:
             assert_never(outcome)
-
-
-def _settlement(version: Version, state: State, written: UUID | None, dead: Dead | None = None) -> Settlement:
-    return Settlement(version=version, state=state, written_event=written, dead=dead)
 
 
 def receipt_of(
@@ -89,7 +96,7 @@ def unresolved(retry: Retry, version: Version) -> Dead:
     return Dead("unresolved", detail)
 
 
-def dead_letters_of(decoded: Sequence[Decoded], end: Callable[[Version], Settled]) -> list[DeadLetter]:
+def dead_letters_of(decoded: Sequence[Decoded], end: Callable[[Version], Settled | None]) -> list[DeadLetter]:
     """Give a dead letter for each record of which an assessment is dead, naming those that are."""
     letters = []
     for item in decoded:

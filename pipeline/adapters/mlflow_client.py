@@ -10,6 +10,7 @@ from typing import Final, Literal, TypeVar
 
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos.databricks_pb2 import ErrorCode
+from mlflow.tracking._tracking_service.utils import _get_store
 from requests.exceptions import RetryError
 
 T = TypeVar("T")
@@ -39,6 +40,9 @@ _FINDINGS: Final[dict[str, Finding]] = {
     "INTERNAL_ERROR": "failed",
 }
 
+_TOO_LARGE: Final = "failed with error code 413 "
+"""What a proxy before MLflow says of a body that it will never let pass, and the client makes of it."""
+
 _SERVER_ERROR: Final = 500
 _HIDDEN_STATUS: Final = re.compile(r"too many (\d{3}) error responses")
 
@@ -65,6 +69,8 @@ def finding(error: MlflowException) -> Finding:
         return _FINDINGS.get(code, "unclear")
     if (status := _hidden_status(error)) is not None:
         return "failed" if status == _SERVER_ERROR else "away"
+    if _TOO_LARGE in str(error):
+        return "refused"
     return "away" if _FINDINGS.get(code) == "away" else "unclear"
 
 
@@ -79,6 +85,15 @@ def error_code(error: MlflowException) -> str:
     """Name an error by its code alone: its text may hold what was sent."""
     code = error.error_code
     return code if isinstance(code, str) else ErrorCode.Name(code)
+
+
+def is_healthy() -> bool:
+    """Tell whether the server answers what it has to ask its database for; a 500 is then not its trouble."""
+    try:
+        _get_store().search_experiments(max_results=1)
+    except Exception:  # noqa: BLE001 - whatever it is, the server does not answer
+        return False
+    return True
 
 
 class MlflowThreads:

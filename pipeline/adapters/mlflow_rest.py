@@ -1,8 +1,9 @@
 """The sink over the public mlflow-tracing client: one request an assessment, many at once."""
 
 import asyncio
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -12,8 +13,8 @@ from mlflow.entities import Assessment, AssessmentSource, Expectation, Feedback
 from mlflow.exceptions import MlflowException
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from pipeline.adapters.mlflow_client import MlflowThreads, error_code, finding
-from pipeline.outcomes import Away, Dead, Logged, Retry, SinkOutcome, Superseded, Withdrawn
+from pipeline.adapters.mlflow_client import MlflowThreads, error_code, finding, is_healthy
+from pipeline.outcomes import Away, Dead, Logged, NotBegun, Retry, SinkOutcome, Superseded, Withdrawn
 from pipeline.ports import Write
 from pipeline.versions import Order
 
@@ -30,9 +31,9 @@ class MlflowRestSink:
     def __init__(self, threads: MlflowThreads) -> None:
         self._threads = threads
 
-    async def log(self, writes: Sequence[Write]) -> Sequence[SinkOutcome]:
+    async def log(self, writes: Sequence[Write], *, until: float) -> Sequence[SinkOutcome]:
         """Write a batch, as many at once as there are threads; an outcome for each, in order."""
-        return await asyncio.gather(*(self._threads.run(log_one_safely, write) for write in writes))
+        return await asyncio.gather(*(self._threads.run(log_one_safely, write, until) for write in writes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,29 +44,35 @@ class _Unclear:
     detail: str
 
 
-def log_one_safely(write: Write) -> SinkOutcome:
+def log_one_safely(write: Write, until: float) -> SinkOutcome:
     """Write one version; whatever the client raises becomes an outcome: one record must not end us all."""
     try:
         assessment_of(write).to_proto()
     except Exception as error:  # noqa: BLE001 - protobuf's errors have no common class
         return Dead("rejected", f"MLflow's client cannot express it: {type(error).__name__}")
     try:
-        return log_one(write)
+        return log_one(write, until)
     except Exception as error:  # noqa: BLE001 - such as a proxy's page, which the client fails to parse
         return Away("mlflow", f"an answer that is not MLflow's: {type(error).__name__}")
 
 
-def log_one(write: Write) -> SinkOutcome:
-    """Write one version; blocks for as long as its requests take."""
-    if write.version.op == "withdraw":
-        return _withdraw(write)
-    look_first = write.may_exist
+def log_one(write: Write, until: float) -> SinkOutcome:
+    """Write one version; blocks for as long as its requests take.
+
+    Args:
+        write: what to write.
+        until: in seconds of `time.monotonic`; nothing is written later.
+
+    """
+    tries = 0
 
     def attempt() -> SinkOutcome | _Unclear:
-        nonlocal look_first
-        result = _look_and_edit(write) if look_first else None
-        look_first = True
-        return _create(write) if result is None else result
+        nonlocal tries
+        tries += 1
+        if write.version.op == "withdraw":
+            return _withdraw(write, until)
+        looked = _look_and_edit(write, until) if write.may_exist or tries > 1 else None
+        return _create(write, until) if looked is None else looked
 
     retrying = Retrying(
         retry=retry_if_result(lambda result: isinstance(result, _Unclear)),
@@ -77,8 +84,11 @@ def log_one(write: Write) -> SinkOutcome:
     match result:
         case _Unclear(answered=False):
             return Away("mlflow", result.detail)
+        case Logged() | Withdrawn() if tries > 1:
+            return replace(result, is_certain=False)
+        case _Unclear() if not is_healthy():
+            return Away("mlflow", result.detail)
         case _Unclear():
-            # Each try but the first began with a look that MLflow answered: it is there, and not away.
             return Dead(
                 "rejected",
                 f"MLflow answers, but fails to store this each time ({result.detail}): see its server log",
@@ -94,29 +104,21 @@ def _last(state: RetryCallState) -> SinkOutcome | _Unclear:
     return result
 
 
-def _look_and_edit(write: Write) -> SinkOutcome | _Unclear | None:
+def _look_and_edit(write: Write, until: float) -> SinkOutcome | _Unclear | None:
     """Edit what MLflow holds, or give None when it holds nothing."""
     try:
         standing = mlflow.get_assessment(write.trace_id, write.version.assessment_id)
     except MlflowException as error:
-        return _nothing_seen(error)
-    return _edit(write, standing)
+        return None if finding(error) == "missing" else _failed(error)
+    return _edit(write, standing, until)
 
 
-def _nothing_seen(error: MlflowException) -> SinkOutcome | None:
-    match finding(error):
-        case "missing":
-            return None
-        case "refused":
-            return _refused(error)
-        case _:
-            return _away(error)
-
-
-def _edit(write: Write, standing: Assessment) -> SinkOutcome | _Unclear:
+def _edit(write: Write, standing: Assessment, until: float) -> SinkOutcome | _Unclear:
     version, there = write.version, _order(standing)
     if there is not None and there >= version.order:
         return _logged(write) if there == version.order else Superseded()
+    if time.monotonic() >= until:
+        return NotBegun()
     try:
         mlflow.update_assessment(write.trace_id, version.assessment_id, _edited(write, standing))
     except MlflowException as error:
@@ -124,7 +126,9 @@ def _edit(write: Write, standing: Assessment) -> SinkOutcome | _Unclear:
     return _logged(write)
 
 
-def _create(write: Write) -> SinkOutcome | _Unclear:
+def _create(write: Write, until: float) -> SinkOutcome | _Unclear:
+    if time.monotonic() >= until:
+        return NotBegun()
     try:
         created = mlflow.log_assessment(write.trace_id, assessment_of(write))
     except MlflowException as error:
@@ -132,14 +136,16 @@ def _create(write: Write) -> SinkOutcome | _Unclear:
     return Logged(write.trace_id, created.assessment_id or write.version.assessment_id)
 
 
-def _withdraw(write: Write) -> SinkOutcome:
+def _withdraw(write: Write, until: float) -> SinkOutcome | _Unclear:
     version = write.version
+    if time.monotonic() >= until:
+        return NotBegun()
     try:
         mlflow.delete_assessment(write.trace_id, version.assessment_id)
     except MlflowException as error:
         # Deleting twice does no harm, so whatever is not proven is simply done again.
-        if (outcome := _nothing_seen(error)) is not None:
-            return outcome
+        if finding(error) != "missing":
+            return _failed(error)
     return Withdrawn(write.trace_id, version.assessment_id)
 
 

@@ -1,12 +1,13 @@
 """The newest version of every feedback in Postgres: claims and settlements, a batch in one statement."""
 
 from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final, cast
 from uuid import UUID
 
 from pipeline.adapters.postgres import Pool, connection
-from pipeline.outcomes import Dead, DeadReason
-from pipeline.ports import Pin, Settlement, Standing, State
+from pipeline.outcomes import Dead, DeadReason, Logged, Settled, Withdrawn
+from pipeline.ports import TOLD_BEFORE, Pin, Settlement, Standing, State
 from pipeline.versions import Version
 
 _STATES: Final[tuple[State, ...]] = ("open", "logged", "withdrawn", "dead")
@@ -25,11 +26,15 @@ ORDER BY feedback_id
 ON CONFLICT (feedback_id) DO UPDATE SET
     version = excluded.version, event_id = excluded.event_id, op = excluded.op, state = 0,
     payload = excluded.payload, claimed_at = now(), settled_at = NULL, dead_reason = NULL, dead_detail = NULL,
-    source_id = excluded.source_id
+    source_id = excluded.source_id, pinned_at = NULL, pins = 0,
+    late_until = greatest(old.late_until, old.pinned_at + %s),
+    past = CASE old.state WHEN 0 THEN old.past ELSE
+        (old.past || concat_ws(' ', old.event_id, old.state, old.dead_reason))[cardinality(old.past) - 30:]
+    END
 WHERE (excluded.version, excluded.event_id) > (old.version, old.event_id)
 """
 _READ = b"""
-SELECT feedback_id, payload, state, trace_id, written_event, dead_reason, dead_detail
+SELECT feedback_id, payload, state, trace_id, written_event, dead_reason, dead_detail, late_until, past
 FROM feedback WHERE feedback_id = ANY(%s::uuid[])
 """
 _PIN = b"""
@@ -41,16 +46,18 @@ WITH pins AS MATERIALIZED (
     ORDER BY old.feedback_id
     FOR UPDATE OF old
 )
-UPDATE feedback AS old SET trace_id = coalesce(old.trace_id, pins.trace_id)
+UPDATE feedback AS old SET
+    trace_id = coalesce(old.trace_id, pins.trace_id), pinned_at = now(), pins = old.pins + 1
 FROM pins WHERE old.feedback_id = pins.feedback_id
 RETURNING old.feedback_id, old.trace_id
 """
 _SETTLE = b"""
 WITH ended AS MATERIALIZED (
-    SELECT old.feedback_id, new.state, new.written_event, new.dead_reason, new.dead_detail
+    SELECT old.feedback_id, new.state, new.written_event, new.dead_reason, new.dead_detail, new.is_certain
     FROM feedback old
-    JOIN unnest(%s::uuid[], %s::timestamptz[], %s::uuid[], %s::smallint[], %s::uuid[], %s::text[], %s::text[])
-        AS new (feedback_id, version, event_id, state, written_event, dead_reason, dead_detail)
+    JOIN unnest(%s::uuid[], %s::timestamptz[], %s::uuid[], %s::smallint[], %s::uuid[], %s::text[], %s::text[],
+                %s::boolean[])
+        AS new (feedback_id, version, event_id, state, written_event, dead_reason, dead_detail, is_certain)
         ON old.feedback_id = new.feedback_id AND old.version = new.version AND old.event_id = new.event_id
     ORDER BY old.feedback_id
     FOR UPDATE OF old
@@ -58,6 +65,8 @@ WITH ended AS MATERIALIZED (
 UPDATE feedback AS old SET
     state = ended.state, written_event = ended.written_event, settled_at = now(),
     dead_reason = ended.dead_reason, dead_detail = ended.dead_detail,
+    pinned_at = CASE WHEN ended.is_certain AND old.pins = 1 THEN NULL ELSE old.pinned_at END,
+    pins = CASE WHEN ended.is_certain AND old.pins = 1 THEN 0 ELSE old.pins END,
     trace_id = CASE WHEN ended.dead_reason = 'unresolved' AND ended.written_event IS NULL THEN NULL
                     ELSE old.trace_id END
 FROM ended WHERE old.feedback_id = ended.feedback_id
@@ -66,14 +75,21 @@ RETURNING old.feedback_id
 
 
 class PostgresFeedback:
-    """`FeedbackStore` on the table ``feedback``."""
+    """`FeedbackStore` on the table ``feedback``.
 
-    def __init__(self, pool: Pool) -> None:
+    Args:
+        pool: connections.
+        lifetime: how long after it was begun a write may still arrive in MLflow.
+
+    """
+
+    def __init__(self, pool: Pool, *, lifetime: timedelta = timedelta(minutes=1)) -> None:
         self._pool = pool
+        self._lifetime = lifetime
 
     async def claim(self, versions: Sequence[Version]) -> Mapping[UUID, Standing]:
         """Write the newer versions, then read what stands: two statements, no transaction around them."""
-        columns: list[Sequence[object]] = [
+        columns: list[object] = [
             [version.feedback_id for version in versions],
             [version.submitted_at for version in versions],
             [version.event_id for version in versions],
@@ -86,6 +102,7 @@ class PostgresFeedback:
             [version.name for version in versions],
             [version.source_type for version in versions],
             [version.source_id for version in versions],
+            self._lifetime,
         ]
         await self._run(_CLAIM, columns)
         return await self.read([version.feedback_id for version in versions])
@@ -114,23 +131,39 @@ class PostgresFeedback:
             [s.written_event for s in settlements],
             [s.dead.reason if s.dead else None for s in settlements],
             [s.dead.detail if s.dead else None for s in settlements],
+            [s.is_certain for s in settlements],
         ]
         kept = {row[0] for row in await self._run(_SETTLE, columns)}
         return [s.version.feedback_id for s in settlements if s.version.feedback_id not in kept]
 
-    async def _run(self, statement: bytes, columns: Sequence[Sequence[object]]) -> list[tuple[Any, ...]]:
+    async def _run(self, statement: bytes, columns: Sequence[object]) -> list[tuple[Any, ...]]:
         async with connection(self._pool) as conn:
             cursor = await conn.execute(statement, columns)
             return await cursor.fetchall() if cursor.description else []
 
 
 def _standing(row: tuple[Any, ...]) -> Standing:
-    _, payload, state, trace_id, written_event, dead_reason, dead_detail = row
+    _, payload, state, trace_id, written_event, dead_reason, dead_detail, late_until, past = row
     dead = Dead(cast("DeadReason", dead_reason), dead_detail or "") if dead_reason else None
+    version = Version.from_json(payload)
     return Standing(
-        version=Version.from_json(payload),
+        version=version,
         state=_STATES[state],
         trace_id=trace_id,
         written_event=written_event,
         dead=dead,
+        late_until=late_until,
+        past=dict(_told(text, trace_id, version.assessment_id) for text in past),
     )
+
+
+def _told(text: str, trace_id: str | None, assessment_id: str) -> tuple[UUID, Settled]:
+    """Read how an older version ended: its event, state and, where it is dead, the reason."""
+    event_id, state, *reason = text.split(" ")
+    match _STATES[int(state)]:
+        case "withdrawn":
+            return UUID(event_id), Withdrawn(trace_id, assessment_id)
+        case "dead":
+            return UUID(event_id), Dead(cast("DeadReason", reason[0]), TOLD_BEFORE)
+        case _:
+            return UUID(event_id), Logged(trace_id or "", assessment_id)

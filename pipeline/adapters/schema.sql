@@ -32,6 +32,10 @@ CREATE TABLE IF NOT EXISTS feedback (
     dead_reason       text,
     dead_detail       text,
     claimed_at        timestamptz NOT NULL DEFAULT now(),
+    pinned_at         timestamptz,                   -- since when a write of this version may be under way
+    pins              integer     NOT NULL DEFAULT 0, -- how many of them were begun
+    late_until        timestamptz,                   -- until when an older version may still arrive in MLflow
+    past              text[]      NOT NULL DEFAULT '{}', -- how older ones ended: event_id, state, reason
     settled_at        timestamptz,
     reference         text COLLATE "C" NOT NULL,
     client_request_id text COLLATE "C",
@@ -41,4 +45,9 @@ CREATE TABLE IF NOT EXISTS feedback (
     source_type       text NOT NULL,
     source_id         text
 ) WITH (fillfactor = 80);                            -- state is in no index: settling is a HOT update
+-- What a table of an earlier version lacks.
+ALTER TABLE feedback ADD COLUMN IF NOT EXISTS pinned_at timestamptz;
+ALTER TABLE feedback ADD COLUMN IF NOT EXISTS pins integer NOT NULL DEFAULT 0;
+ALTER TABLE feedback ADD COLUMN IF NOT EXISTS late_until timestamptz;
+ALTER TABLE feedback ADD COLUMN IF NOT EXISTS past text[] NOT NULL DEFAULT '{}';
 CREATE INDEX IF NOT EXISTS feedback_event_id ON feedback (event_id);

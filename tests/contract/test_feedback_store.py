@@ -1,7 +1,8 @@
 import asyncio
 import json
+from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone
 from itertools import permutations
 from random import Random
 from uuid import UUID, uuid4
@@ -17,13 +18,14 @@ from local.ports import free_port
 from pipeline.adapters.postgres import Pool, apply_schema, make_pool
 from pipeline.adapters.postgres_feedback import PostgresFeedback
 from pipeline.memory import MemoryFeedback
-from pipeline.outcomes import Dead, DependencyAwayError
-from pipeline.ports import FeedbackStore, Pin, Settlement, Standing, State
+from pipeline.outcomes import Dead, DependencyAwayError, Logged, Settled, Withdrawn
+from pipeline.ports import PAST_KEPT, TOLD_BEFORE, FeedbackStore, Pin, Settlement, Standing, State
 from pipeline.versions import Version
 
 # The high bit of the first: a signed comparison would turn these two around.
 LOW, HIGH = UUID("7fffffff-ffff-4fff-bfff-ffffffffffff"), UUID("80000000-0000-4000-8000-000000000000")
 CLAIMERS = 8
+LIFETIME = timedelta(minutes=1)
 
 
 @pytest.fixture(params=["memory", "real"])
@@ -33,8 +35,15 @@ def store(request: pytest.FixtureRequest) -> FeedbackStore:
     return PostgresFeedback(request.getfixturevalue("pool"))
 
 
-def opened(version: Version, trace_id: str | None = None, written: UUID | None = None) -> Standing:
-    return Standing(version=version, state="open", trace_id=trace_id, written_event=written, dead=None)
+def opened(
+    version: Version,
+    trace_id: str | None = None,
+    written: UUID | None = None,
+    past: Mapping[UUID, Settled] | None = None,
+) -> Standing:
+    return Standing(
+        version=version, state="open", trace_id=trace_id, written_event=written, dead=None, past=past or {}
+    )
 
 
 def ended(version: Version, state: State, *, written: bool = False, dead: Dead | None = None) -> Settlement:
@@ -140,7 +149,8 @@ async def test_a_newer_claim_opens_a_settled_one_and_keeps_trace_and_write(store
     await pin(store, version, "tr-1")
     await store.settle([ended(version, "logged", written=True)])
     newer = edit(version, 1)
-    assert await claim(store, newer) == opened(newer, "tr-1", version.event_id)
+    past = {version.event_id: Logged("tr-1", version.assessment_id)}
+    assert await claim(store, newer) == opened(newer, "tr-1", version.event_id, past)
 
 
 async def test_a_newer_claim_forgets_why_the_old_one_was_dead(store: FeedbackStore) -> None:
@@ -148,7 +158,104 @@ async def test_a_newer_claim_forgets_why_the_old_one_was_dead(store: FeedbackSto
     await claim(store, version)
     await store.settle([ended(version, "dead", dead=Dead("rejected", "so"))])
     newer = edit(version, 1)
-    assert await claim(store, newer) == opened(newer)
+    past = {version.event_id: Dead("rejected", TOLD_BEFORE)}
+    assert await claim(store, newer) == opened(newer, past=past)
+
+
+async def test_how_older_versions_ended_is_told_as_long_as_they_may_come_again(store: FeedbackStore) -> None:
+    versions = [a_version()]
+    versions += [edit(versions[0], second, op="withdraw") for second in (1, 2)]
+    versions += [edit(versions[0], second) for second in (3, 4)]
+    told: list[Settled] = [
+        Logged("tr-1", versions[0].assessment_id),
+        Withdrawn("tr-1", versions[0].assessment_id),
+        Dead("rejected", TOLD_BEFORE),
+    ]
+    states: tuple[State, ...] = ("logged", "withdrawn", "dead", "open")
+    for version, state in zip(versions, states, strict=False):
+        await claim(store, version)
+        await pin(store, version, "tr-1")
+        if state != "open":
+            dead = Dead("rejected", "so") if state == "dead" else None
+            await store.settle([ended(version, state, dead=dead)])
+    newest = await claim(store, versions[4])
+    assert newest.past == {version.event_id: end for version, end in zip(versions, told, strict=False)}
+
+
+async def test_past_versions_are_kept_up_to_a_bound(store: FeedbackStore) -> None:
+    version = a_version()
+    versions = [edit(version, second) for second in range(40)]
+    for each in versions:
+        await claim(store, each)
+        await store.settle([ended(each, "logged", written=True)])
+    past = (await read(store, version)).past
+    assert list(past) == [each.event_id for each in versions[:-1]][-len(past) :]
+    assert len(past) == PAST_KEPT
+
+
+# Late writes
+
+
+async def test_overtaking_a_write_that_is_under_way_tells_until_when_it_may_arrive(
+    store: FeedbackStore,
+) -> None:
+    version = a_version()
+    await claim(store, version)
+    await pin(store, version, "tr-1")
+    begun = datetime.now(UTC)
+    late = (await claim(store, edit(version, 1))).late_until
+    assert late is not None
+    assert abs(late - begun - LIFETIME) < timedelta(seconds=5)
+    # Whoever overtakes next has to look as well.
+    assert (await claim(store, edit(version, 2))).late_until == late
+
+
+@pytest.mark.parametrize("state", ["logged", "withdrawn"])
+async def test_what_was_settled_by_its_only_writer_cannot_arrive_late(
+    store: FeedbackStore, state: State
+) -> None:
+    version = a_version()
+    for second in (0, 1):
+        edited = edit(version, second)
+        await claim(store, edited)
+        await pin(store, edited, "tr-1")
+        await store.settle([ended(edited, state, written=state == "logged")])
+    assert (await claim(store, edit(version, 2))).late_until is None
+
+
+async def test_a_version_that_was_never_pinned_cannot_arrive_late(store: FeedbackStore) -> None:
+    version = a_version()
+    await claim(store, version)
+    assert (await claim(store, edit(version, 1))).late_until is None
+
+
+async def test_of_two_writers_the_one_that_did_not_settle_may_be_late(store: FeedbackStore) -> None:
+    version = a_version()
+    await claim(store, version)
+    await pin(store, version, "tr-1")
+    await pin(store, version, "tr-1")
+    await store.settle([ended(version, "logged", written=True)])
+    assert (await claim(store, edit(version, 1))).late_until is not None
+
+
+async def test_a_write_that_had_no_answer_may_be_late_though_it_is_settled(store: FeedbackStore) -> None:
+    version = a_version()
+    await claim(store, version)
+    await pin(store, version, "tr-1")
+    await store.settle([replace(ended(version, "logged", written=True), is_certain=False)])
+    assert (await claim(store, edit(version, 1))).late_until is not None
+
+
+async def test_the_end_of_an_overtaken_version_leaves_the_newer_one_s_write_under_way(
+    store: FeedbackStore,
+) -> None:
+    version = a_version()
+    newer = edit(version, 1)
+    await claim(store, version)
+    await claim(store, newer)
+    await pin(store, newer, "tr-1")
+    await store.settle([ended(version, "logged", written=True)])
+    assert (await claim(store, edit(version, 2))).late_until is not None
 
 
 async def test_an_older_claim_changes_nothing(store: FeedbackStore) -> None:
@@ -246,7 +353,12 @@ async def test_a_dead_one_of_which_something_was_written_keeps_its_pin(store: Fe
     settlement = Settlement(version=newer, state="dead", written_event=version.event_id, dead=dead)
     await store.settle([settlement])
     assert await read(store, newer) == Standing(
-        version=newer, state="dead", trace_id="tr-1", written_event=version.event_id, dead=dead
+        version=newer,
+        state="dead",
+        trace_id="tr-1",
+        written_event=version.event_id,
+        dead=dead,
+        past={version.event_id: Logged("tr-1", version.assessment_id)},
     )
 
 
@@ -258,7 +370,14 @@ async def test_a_withdrawn_one_stays_as_a_tombstone(store: FeedbackStore) -> Non
     gone = edit(version, 2, op="withdraw", value=None)
     await claim(store, gone)
     await store.settle([ended(gone, "withdrawn")])
-    tombstone = Standing(version=gone, state="withdrawn", trace_id="tr-1", written_event=None, dead=None)
+    tombstone = Standing(
+        version=gone,
+        state="withdrawn",
+        trace_id="tr-1",
+        written_event=None,
+        dead=None,
+        past={version.event_id: Logged("tr-1", version.assessment_id)},
+    )
     assert await claim(store, edit(version, 1)) == tombstone
     assert await claim(store, version) == tombstone
 

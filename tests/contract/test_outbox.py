@@ -1,15 +1,18 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from support.samples import NOON, SECRET, a_record, a_version
+from support.pipeline import again
+from support.samples import NOON, SECRET, a_record, a_version, as_raw, at
 from support.stack import Stack
 
 from consumers.outbox import KafkaOutbox
+from consumers.parked import parked_record_of
 from consumers.settings import Settings
 from contracts.events import FeedbackLogged, Segment
 from contracts.headers import DeadLetterHeaders, split_dead_letter
@@ -20,8 +23,8 @@ from ops.reading import read_topic
 from pipeline.memory import MemoryOutbox
 from pipeline.outcomes import Dead, DependencyAwayError, Logged
 from pipeline.patience import Patience
-from pipeline.ports import DeadLetter, Outbox
-from pipeline.records import Record
+from pipeline.ports import DeadLetter, Outbox, Parked
+from pipeline.records import FIRST_VISIT, Record, Visit
 from pipeline.settle import receipt_of
 
 HOSTILE_KEY = "caf\udce9"
@@ -47,6 +50,7 @@ class Post:
     outbox: Outbox
     receipts: Callable[[], Awaitable[list[dict[str, Any]]]]
     letters: Callable[[], Awaitable[list[Letter]]]
+    waiting: Callable[[timedelta], Awaitable[list[Record]]]
 
 
 @dataclass
@@ -77,6 +81,9 @@ class MemoryPost:
             for letter in self.memory.dead_letters
         ]
 
+    async def waiting(self, delay: timedelta) -> list[Record]:
+        return [again(parked) for parked in self.memory.parked if parked.delay == delay]
+
 
 @dataclass
 class RealPost:
@@ -91,6 +98,10 @@ class RealPost:
     async def letters(self) -> list[Letter]:
         records = await read_topic(self.settings.kafka, self.settings.topics.dead_letter)
         return [_letter(record) for record in records]
+
+    async def waiting(self, delay: timedelta) -> list[Record]:
+        records = await read_topic(self.settings.kafka, self.settings.topics.retries[delay])
+        return [parked_record_of(as_raw(record)) for record in records]
 
 
 def _letter(record: Record) -> Letter:
@@ -111,9 +122,9 @@ def _letter(record: Record) -> Letter:
 def post(request: pytest.FixtureRequest) -> Post:
     if request.param == "memory":
         memory = MemoryPost()
-        return Post(memory.memory, memory.receipts, memory.letters)
+        return Post(memory.memory, memory.receipts, memory.letters, memory.waiting)
     real = RealPost(request.getfixturevalue("settings"))
-    return Post(request.getfixturevalue("kafka_outbox"), real.receipts, real.letters)
+    return Post(request.getfixturevalue("kafka_outbox"), real.receipts, real.letters, real.waiting)
 
 
 @pytest.fixture
@@ -285,3 +296,50 @@ async def test_a_topic_that_is_missing_is_an_absence(stack: Stack) -> None:
             await outbox.send([a_receipt()], [])
     finally:
         await outbox.stop()
+
+
+PARKED = Parked(
+    record=a_record(b"\x00 not even JSON", headers=(("a", b"1"), ("a", None), ("feedback-attempt", b"99"))),
+    delay=timedelta(seconds=1),
+    attempt=3,
+    first_seen=NOON,
+    due_at=at(1),
+    reason="no_trace",
+    names=(("feedback", "helpful"), ("expectation", 'ü "')),
+)
+
+
+@pytest.mark.parametrize(
+    "record",
+    [
+        PARKED.record,
+        replace(PARKED.record, key=None),
+        replace(PARKED.record, key=b""),
+        replace(PARKED.record, key=b"\xff", headers=()),
+        replace(PARKED.record, headers=((HOSTILE_KEY, b"\xff"), ("b", None))),
+    ],
+)
+async def test_a_parked_record_comes_back_as_it_was_with_what_is_to_be_tried(
+    post: Post, record: Record
+) -> None:
+    parked = replace(PARKED, record=record)
+    await post.outbox.send([], [], [parked])
+    (waiting,) = await post.waiting(parked.delay)
+    assert waiting == replace(
+        record, visit=Visit(attempt=3, first_seen=NOON, reason="no_trace", names=parked.names)
+    )
+
+
+async def test_each_delay_has_its_topic(post: Post) -> None:
+    await post.outbox.send([], [], [PARKED, replace(PARKED, delay=timedelta(seconds=2), attempt=4)])
+    assert [r.visit.attempt for r in await post.waiting(timedelta(seconds=1))] == [3]
+    assert [r.visit.attempt for r in await post.waiting(timedelta(seconds=2))] == [4]
+
+
+async def test_parked_again_it_is_still_the_original(post: Post) -> None:
+    await post.outbox.send([], [], [PARKED])
+    (first,) = await post.waiting(PARKED.delay)
+    await post.outbox.send([], [], [replace(PARKED, record=first, delay=timedelta(seconds=2), attempt=4)])
+    (second,) = await post.waiting(timedelta(seconds=2))
+    assert replace(second, visit=FIRST_VISIT) == PARKED.record
+    assert second.visit.attempt == 4

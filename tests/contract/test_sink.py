@@ -1,4 +1,5 @@
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC
@@ -29,6 +30,11 @@ def real_shelf(world: Settings, threads: MlflowThreads, trace_maker: TraceMaker)
     return RealShelf(world.mlflow_tracking_uri, MlflowRestSink(threads), trace_maker)
 
 
+def soon() -> float:
+    """Give when a write must have begun."""
+    return time.monotonic() + 60
+
+
 def write_of(
     version: Version,
     trace_id: str,
@@ -41,7 +47,7 @@ def write_of(
 
 
 async def put(shelf: Shelf, write: Write) -> SinkOutcome:
-    (outcome,) = await shelf.sink.log([write])
+    (outcome,) = await shelf.sink.log([write], until=soon())
     return outcome
 
 
@@ -289,7 +295,7 @@ async def test_a_withdrawal_of_nothing_is_withdrawn(shelf: Shelf) -> None:
 async def test_a_withdrawal_takes_only_its_own(shelf: Shelf) -> None:
     trace_id = shelf.new_trace()
     kept, taken = a_version(source_id="anna"), a_version(source_id="ben")
-    await shelf.sink.log([write_of(kept, trace_id), write_of(taken, trace_id)])
+    await shelf.sink.log([write_of(kept, trace_id), write_of(taken, trace_id)], until=soon())
     await put(shelf, write_of(edit(taken, 1, op="withdraw", value=None), trace_id))
     assert the_one(shelf, trace_id).source == ("HUMAN", "anna")
 
@@ -320,7 +326,7 @@ async def test_a_batch_has_an_outcome_for_each_in_order(shelf: Shelf) -> None:
     writes[3] = write_of(a_version(), nowhere)
     writes[7] = write_of(old, here)
     writes[11] = write_of(a_version(op="withdraw"), there)
-    outcomes = await shelf.sink.log(writes)
+    outcomes = await shelf.sink.log(writes, until=soon())
     assert outcomes[3] == Retry("trace_missing")
     assert outcomes[7] == Superseded()
     assert outcomes[11] == Withdrawn(there, writes[11].version.assessment_id)
@@ -332,7 +338,7 @@ async def test_a_batch_has_an_outcome_for_each_in_order(shelf: Shelf) -> None:
 
 
 async def test_nothing_is_written_for_nothing(shelf: Shelf) -> None:
-    assert list(await shelf.sink.log([])) == []
+    assert list(await shelf.sink.log([], until=soon())) == []
 
 
 async def test_writers_at_once_leave_one(shelf: Shelf) -> None:
@@ -359,7 +365,7 @@ async def test_what_mlflow_cannot_store_is_dead_and_its_text_is_not_told(real_sh
     """The contract refuses a NUL before; should one come, MLflow's own text would hold the comment."""
     trace_id = real_shelf.new_trace()
     bad, good = a_version(value=f"{SECRET}\x00", rationale=f"{SECRET}\x00"), a_version(value="good")
-    outcomes = await real_shelf.sink.log([write_of(bad, trace_id), write_of(good, trace_id)])
+    outcomes = await real_shelf.sink.log([write_of(bad, trace_id), write_of(good, trace_id)], until=soon())
     assert isinstance(outcomes[0], Dead)
     assert outcomes[0].reason == "rejected"
     assert SECRET not in outcomes[0].detail
@@ -378,7 +384,8 @@ async def test_another_hand_wrote_the_same_id(real_shelf: RealShelf) -> None:
     trace_id = real_shelf.new_trace()
     version = a_version(value="ours")
     await real_shelf.sink.log(
-        [Write(version=replace(version, value="theirs"), trace_id=trace_id, metadata={}, may_exist=False)]
+        [Write(version=replace(version, value="theirs"), trace_id=trace_id, metadata={}, may_exist=False)],
+        until=soon(),
     )
     assert await put(real_shelf, write_of(version, trace_id)) == logged(version, trace_id)
     seen = the_one(real_shelf, trace_id)

@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from contracts.events import FeedbackLogged
-from pipeline.feedback_pipeline import FeedbackPipeline, Ports, RetryPolicy
+from pipeline.feedback_pipeline import FeedbackPipeline, Ports
 from pipeline.memory import MemoryChats, MemoryFeedback, MemoryOutbox, MemorySink, MemoryTraces
 from pipeline.metrics import NoMetrics
 from pipeline.outcomes import Dependency
 from pipeline.patience import Patience, StoppedError
-from pipeline.ports import Write
-from pipeline.records import Record
+from pipeline.ports import Parked, Write
+from pipeline.records import Record, Visit
+from pipeline.retries import RetryPolicy, RetryStage
 from support.samples import NOON, Json, a_chat, records_of
 
 P = TypeVar("P")
@@ -86,6 +87,39 @@ def hooked(name: str, port: P, hook: Hook) -> P:
     return cast("P", _Hooked(name, port, hook))
 
 
+DELAY = timedelta(seconds=2)
+
+
+class Consumer:
+    """A consumer of a world and of its retry topic: what it parks comes again when it is due."""
+
+    def __init__(self, world: "World", pipeline: FeedbackPipeline) -> None:
+        self._world = world
+        self._pipeline = pipeline
+
+    async def run(self, records: Sequence[Record]) -> None:
+        """Settle a batch, then what was parked, until nothing is."""
+        await self._pipeline.run(records)
+        outbox = self._world.outbox
+        while outbox.parked:
+            due, outbox.parked = list(outbox.parked), []
+            self._world.parked += due
+            self._world.now = max(item.due_at for item in due)
+            await self._pipeline.run([again(item) for item in due])
+
+    async def once(self, records: Sequence[Record]) -> None:
+        """Settle a batch; what was parked stays so."""
+        await self._pipeline.run(records)
+
+
+def again(parked: Parked) -> Record:
+    """Give the record as it comes from the retry topic."""
+    visit = Visit(
+        attempt=parked.attempt, first_seen=parked.first_seen, reason=parked.reason, names=parked.names
+    )
+    return replace(parked.record, visit=visit)
+
+
 async def no_hook(_step: str) -> None:
     """Do nothing."""
 
@@ -96,14 +130,16 @@ class World:
 
     attempts: int = 3
     chats: MemoryChats = field(default_factory=MemoryChats)
-    feedback: MemoryFeedback = field(default_factory=MemoryFeedback)
+    feedback: MemoryFeedback = field(init=False)
     traces: MemoryTraces = field(default_factory=MemoryTraces)
     sink: MemorySink = field(default_factory=MemorySink)
     outbox: MemoryOutbox = field(default_factory=MemoryOutbox)
     metrics: Tally = field(default_factory=Tally)
     now: datetime = NOON
+    parked: list[Parked] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.feedback = MemoryFeedback(clock=lambda: self.now)
         self.patience: Patience = QuickPatience(self.metrics)
 
     def knows(self, request_id: str = "req-1", trace_id: str = "tr-1", **segment: str) -> None:
@@ -116,12 +152,13 @@ class World:
         ports = {name: given.get(name, getattr(self, name)) for name in names}
         return Ports(**{name: hooked(name, port, hook) for name, port in ports.items()})
 
-    def consumer(self, hook: Hook = no_hook, **given: Any) -> FeedbackPipeline:
+    def consumer(self, hook: Hook = no_hook, **given: Any) -> Consumer:
         """Give one consumer of this world."""
-        policy = RetryPolicy(attempts=self.attempts, first_wait=0.001, longest_wait=0.002)
-        return FeedbackPipeline(
+        policy = RetryPolicy(stages=(RetryStage(DELAY, self.attempts - 1),))
+        pipeline = FeedbackPipeline(
             self.ports(hook, **given), self.patience, self.metrics, policy, clock=lambda: self.now
         )
+        return Consumer(self, pipeline)
 
     async def run(self, *documents: Json | bytes | None) -> None:
         """Settle documents as one batch."""

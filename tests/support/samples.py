@@ -6,9 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+from aiokafka import ConsumerRecord
+
+from consumers.lenient import RawRecord
 from contracts import identity
 from contracts.events import Segment
 from pipeline.chat import Chat
+from pipeline.log import Draft
 from pipeline.records import Record
 from pipeline.versions import Version
 
@@ -46,6 +50,11 @@ def a_version(**fields: Any) -> Version:
     if fields.get("op", "log") == "log":
         known["value"] = True
     return Version(**(known | fields))
+
+
+def a_draft(version: Version, segment: Segment | None = None, *, written: UUID | None = None) -> Draft:
+    """Give a draft, of trace tr-1."""
+    return Draft(version=version, trace_id="tr-1", segment=segment, written=written)
 
 
 def a_chat(request_id: str = "req-1", trace_id: str | None = "tr-1", **fields: Any) -> Chat:
@@ -125,4 +134,22 @@ def feedback_id_of(document: Json, name: str = "helpful", kind: str = "feedback"
         name=name,
         source_type=document["source"]["type"],
         who=who,
+    )
+
+
+def as_raw(record: Record) -> RawRecord:
+    """Give a record as the consumer's client hands it out."""
+    headers: Any = tuple(record.headers)
+    return ConsumerRecord(
+        topic=record.topic,
+        partition=record.partition,
+        offset=record.offset,
+        timestamp=record.timestamp,
+        timestamp_type=0,
+        key=record.key,
+        value=record.value,
+        checksum=None,
+        serialized_key_size=len(record.key or b""),
+        serialized_value_size=len(record.value or b""),
+        headers=headers,
     )

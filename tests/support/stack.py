@@ -122,6 +122,8 @@ def make_settings(stack: Stack, **given: object) -> Settings:
         "mlflow_tracking_uri": stack.mlflow,
         "mlflow_experiments": (make_experiment(stack, world),),
         "http_port": free_port(),
+        "retry_delays": ("1s", "2s"),
+        "retry_attempts": (2, 2),
     }
     return Settings(**(fields | given))  # type: ignore[arg-type]  # the fields by name
 

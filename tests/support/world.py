@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import mlflow
 
-from consumers.bootstrap import CHATS_GROUP, FEEDBACK_GROUP
+from consumers.bootstrap import reads
 from consumers.settings import Settings
 from contracts.events import FeedbackLogged
 from contracts.headers import DeadLetterHeaders, split_dead_letter
@@ -80,13 +80,11 @@ def value_of(assessment: dict[str, Any]) -> Any:
 
 
 async def wait_until_settled(settings: Settings, *, seconds: float) -> None:
-    """Wait until both groups have committed all that there is."""
+    """Wait until all groups have committed all that there is."""
 
     async def is_settled() -> bool:
-        topics = settings.topics
-        groups = ((CHATS_GROUP, topics.chat_completed), (FEEDBACK_GROUP, topics.feedback_submitted))
         behind = await asyncio.gather(
-            *(lag(settings.kafka, settings.group(group), topic) for group, topic in groups)
+            *(lag(settings.kafka, read.group, read.topic) for read in reads(settings))
         )
         return not sum(behind)
 

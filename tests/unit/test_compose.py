@@ -189,7 +189,7 @@ def settings_of(compose: Compose, name: str, monkeypatch: pytest.MonkeyPatch) ->
     return load_settings()
 
 
-@pytest.mark.parametrize("name", ["topics", "chats", "feedback", "chat"])
+@pytest.mark.parametrize("name", ["topics", "chats", "feedback", "retries", "chat"])
 def test_the_settings_of_each_service_of_ours_parse(
     name: str, compose: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -201,10 +201,10 @@ def test_the_settings_of_each_service_of_ours_parse(
 
 
 def test_all_services_of_ours_are_looked_at(compose: Compose) -> None:
-    assert set(compose.ours) == {"topics", "chats", "feedback", "chat"}
+    assert set(compose.ours) == {"topics", "chats", "feedback", "retries", "chat"}
 
 
-@pytest.mark.parametrize("name", ["chats", "feedback"])
+@pytest.mark.parametrize("name", ["chats", "feedback", "retries"])
 def test_a_consumer_gets_what_its_health_check_and_its_database_need(
     name: str, compose: Compose, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ from pydantic import SecretStr, ValidationError
 
 from consumers.settings import Settings, SettingsError, load_settings, to_environment, variable_name
 from contracts.kafka import KafkaSettings
-from pipeline.feedback_pipeline import RetryPolicy
+from pipeline.retries import RetryPolicy, RetryStage
 
 PASSWORD = "pass-word-of-an-operator"  # noqa: S105 - so that it can be looked for
 URL = f"postgresql://user:{PASSWORD}@db:5432/feedback"
@@ -60,9 +60,15 @@ def test_the_defaults_work() -> None:
         ("FEEDBACK_MLFLOW_CONCURRENCY", "257"),
         ("FEEDBACK_BATCH_MAX_RECORDS", "0"),
         ("FEEDBACK_POLL_MS", "0"),
-        ("FEEDBACK_RESOLVE_ATTEMPTS", "0"),
-        ("FEEDBACK_RESOLVE_FIRST_WAIT_SECONDS", "0"),
-        ("FEEDBACK_RESOLVE_LONGEST_WAIT_SECONDS", "nan"),
+        ("FEEDBACK_RETRY_DELAYS", ""),
+        ("FEEDBACK_RETRY_DELAYS", "2s,1m,1d"),
+        ("FEEDBACK_RETRY_DELAYS", "0s,1m,2m"),
+        ("FEEDBACK_RETRY_DELAYS", "2m,1m,15m"),
+        ("FEEDBACK_RETRY_DELAYS", "1m,60s,15m"),
+        ("FEEDBACK_RETRY_ATTEMPTS", "0,1,1"),
+        ("FEEDBACK_RETRY_ATTEMPTS", "1,1"),
+        ("FEEDBACK_RETRY_ATTEMPTS", "1,b,3"),
+        ("FEEDBACK_REQUEST_LIFETIME_SECONDS", "0"),
         ("FEEDBACK_RESOLVE_WINDOW_MINUTES", "0"),
         ("FEEDBACK_HTTP_PORT", "65536"),
         ("FEEDBACK_SHUTDOWN_SECONDS", "0"),
@@ -132,12 +138,16 @@ def test_groups_and_topics_carry_the_prefix() -> None:
 
 def test_retries_are_what_the_settings_say() -> None:
     settings = load_settings(
-        resolve_attempts=9,
-        resolve_first_wait_seconds=0.5,
-        resolve_longest_wait_seconds=8,
+        retry_delays=("3s", "2m"),
+        retry_attempts=(4, 5),
         resolve_window_minutes=5,
+        request_lifetime_seconds=30,
     )
-    policy = RetryPolicy(attempts=9, first_wait=0.5, longest_wait=8, window=timedelta(minutes=5))
+    policy = RetryPolicy(
+        stages=(RetryStage(timedelta(seconds=3), 4), RetryStage(timedelta(minutes=2), 5)),
+        window=timedelta(minutes=5),
+        lifetime=timedelta(seconds=30),
+    )
     assert settings.retries == policy
 
 
@@ -153,9 +163,9 @@ FULL: dict[str, Any] = {
     "mlflow_concurrency": 3,
     "batch_max_records": 7,
     "poll_ms": 5,
-    "resolve_attempts": 2,
-    "resolve_first_wait_seconds": 0.125,
-    "resolve_longest_wait_seconds": 1.5,
+    "retry_delays": ("1s", "2h"),
+    "retry_attempts": (7, 8),
+    "request_lifetime_seconds": 12.5,
     "resolve_window_minutes": 3,
     "http_host": "0.0.0.0",  # noqa: S104 - nothing listens
     "http_port": 0,

@@ -20,7 +20,7 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos.databricks_pb2 import ErrorCode
 from requests.exceptions import ConnectionError as RequestsConnectionError
 from requests.exceptions import RetryError
-from support.samples import NOON, SECRET, a_version, at
+from support.samples import NOON, SECRET, a_draft, a_version, at
 
 from contracts.events import Segment
 from pipeline.adapters.mlflow_client import error_code, finding
@@ -102,7 +102,7 @@ def test_an_error_is_named_by_its_code_and_never_by_its_text() -> None:
 
 
 def assessment(**fields: Any) -> Assessment:
-    return assessment_of(write_of(a_version(**fields), "tr-1", Segment(region="eu"), written=None))
+    return assessment_of(write_of(a_draft(a_version(**fields), Segment(region="eu")), "tr-1"))
 
 
 def test_a_feedback_to_create() -> None:
@@ -140,7 +140,7 @@ def test_an_expectation_to_create() -> None:
 
 
 def test_the_write_s_metadata_is_not_shared_with_the_client() -> None:
-    write: Write = write_of(a_version(), "tr-1", None, written=None)
+    write: Write = write_of(a_draft(a_version()), "tr-1")
     made = assessment_of(write)
     assert made.metadata == write.metadata
     assert made.metadata is not write.metadata

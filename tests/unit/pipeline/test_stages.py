@@ -10,6 +10,7 @@ from support.samples import (
     SECRET,
     Json,
     a_chat,
+    a_draft,
     a_record,
     a_version,
     at,
@@ -313,8 +314,8 @@ def test_the_metadata_without_chat_and_request() -> None:
 
 def test_a_write_may_exist_once_something_was_written() -> None:
     version = a_version()
-    assert not write_of(version, "tr-1", None, written=None).may_exist
-    assert write_of(version, "tr-1", None, written=uuid4()).may_exist
+    assert not write_of(a_draft(version), "tr-1").may_exist
+    assert write_of(a_draft(version, written=uuid4()), "tr-1").may_exist
 
 
 # settle
@@ -333,7 +334,7 @@ def test_what_is_kept_of_an_outcome(outcome: Settled, state: State, written: str
     events = {"its own": version.event_id, "the former": former, None: None}
     dead = outcome if isinstance(outcome, Dead) else None
     assert settlement_of(version, outcome, former) == Settlement(
-        version=version, state=state, written_event=events[written], dead=dead
+        version=version, state=state, written_event=events[written], dead=dead, is_certain=dead is None
     )
 
 

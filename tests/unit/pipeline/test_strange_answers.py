@@ -1,12 +1,13 @@
 """Answers that are not MLflow's, and assessments that its client cannot express, end no process."""
 
 import threading
+import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import mlflow
 import pytest
-from support.samples import a_version
+from support.samples import a_draft, a_version
 
 from pipeline.adapters.mlflow_client import MlflowThreads, configure_mlflow
 from pipeline.adapters.mlflow_rest import MlflowRestSink
@@ -61,8 +62,8 @@ async def test_a_page_instead_of_an_answer_is_waited_for(
     threads: MlflowThreads, op: str, *, written: bool
 ) -> None:
     version = a_version(op=op)
-    write = write_of(version, "tr-1", None, written=version.event_id if written else None)
-    (outcome,) = await MlflowRestSink(threads).log([write])
+    write = write_of(a_draft(version, written=version.event_id if written else None), "tr-1")
+    (outcome,) = await MlflowRestSink(threads).log([write], until=time.monotonic() + 60)
     assert isinstance(outcome, Away)
     assert outcome.dependency == "mlflow"
 
@@ -75,7 +76,7 @@ async def test_a_page_instead_of_traces_is_waited_for(threads: MlflowThreads) ->
 
 @pytest.mark.usefixtures("proxy")
 async def test_what_the_client_cannot_express_is_dead_and_not_sent(threads: MlflowThreads) -> None:
-    write = write_of(a_version(value={1, 2}), "tr-1", None, written=None)
-    (outcome,) = await MlflowRestSink(threads).log([write])
+    write = write_of(a_draft(a_version(value={1, 2})), "tr-1")
+    (outcome,) = await MlflowRestSink(threads).log([write], until=time.monotonic() + 60)
     assert isinstance(outcome, Dead)
     assert outcome.reason == "rejected"
