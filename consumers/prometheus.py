@@ -47,7 +47,10 @@ class PrometheusMetrics:
             registry=self.registry,
         )
         self._stage_items = Counter(
-            "feedback_stage_items_total", "Items that went through a stage", ["stage"], registry=self.registry
+            "feedback_stage_items_total",
+            "Items that a stage worked on; of resolve: those whose trace was searched in MLflow",
+            ["stage"],
+            registry=self.registry,
         )
         self._away = Gauge(
             "feedback_dependency_away",

@@ -118,7 +118,8 @@ class FeedbackPipeline:
         since = min((item.version.submitted_at for item in recent), default=None)
         bound = since and since - self._retries.window
         resolved: list[Work] = []
-        with timed(self._metrics, "resolve", len(work)):
+        searched = sum(item.trace_id is None for item in work)
+        with timed(self._metrics, "resolve", searched):
             for part, start in ((recent, bound), (everywhere, None)):
                 resolved += await self._search(part, since=start)
         batch.chats |= {item.version.feedback_id: item.chat for item in resolved if item.chat}

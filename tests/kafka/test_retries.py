@@ -1,7 +1,12 @@
 """Early feedback, late exports, and feedback of a chat that never comes, through real retry topics."""
 
+import asyncio
+import os
+import re
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import mlflow
@@ -25,9 +30,12 @@ from contracts.events import AssessmentInput, ChatCompleted, FeedbackSubmitted, 
 from contracts.headers import split_retry
 from contracts.publisher import FeedbackPublisher
 from ops.reading import read_topic
+from ops.topics import create_topics
 from pipeline.records import Record
 
-EARLY = 300
+EARLY = int(os.environ.get("FEEDBACK_EARLY_EVENTS", "300"))
+EARLY_SECONDS = float(os.environ.get("FEEDBACK_EARLY_SECONDS", "0"))
+"""How long the chats come after their feedback, after all of it is parked."""
 
 
 def feedback(reference: str, value: object = "good", **fields: object) -> FeedbackSubmitted:
@@ -51,11 +59,26 @@ async def parked(settings: Settings) -> list[Record]:
     return [record for topic in topics for record in await read_topic(settings.kafka, topic)]
 
 
-@pytest.mark.usefixtures("topics")
+@pytest.fixture
+async def patient(make_world: Callable[..., Settings]) -> Settings:
+    """A world that waits for a chat for minutes."""
+    settings = make_world(retry_delays=("1s", "5s"), retry_attempts=(2, 60))
+    await create_topics(settings)
+    return settings
+
+
+@pytest.mark.timeout(200 + EARLY_SECONDS + EARLY / 10)
 async def test_feedback_before_its_chat_is_logged_once_the_chat_comes(
-    settings: Settings, publisher: FeedbackPublisher, consumers: Consumers
+    patient: Settings, tmp_path: Path
 ) -> None:
     """Traces that came by OTLP know no request id: only the chat's event does, and it comes later."""
+    settings = patient
+    async with FeedbackPublisher(settings.kafka, settings.topics) as publisher:
+        with Consumers(settings, tmp_path) as consumers:
+            await early_feedback(settings, publisher, consumers)
+
+
+async def early_feedback(settings: Settings, publisher: FeedbackPublisher, consumers: Consumers) -> None:
     mlflow.set_experiment(experiment_id=settings.mlflow_experiments[0])
     traces = []
     for number in range(EARLY + 1):
@@ -70,7 +93,8 @@ async def test_feedback_before_its_chat_is_logged_once_the_chat_comes(
     async def all_wait() -> bool:
         return len(await parked(settings)) >= EARLY
 
-    await wait_until(all_wait, seconds=30, what="all are parked")
+    await wait_until(all_wait, seconds=30 + EARLY / 50, what="all are parked")
+    await asyncio.sleep(EARLY_SECONDS)
     # Nothing waits behind what is parked: feedback on a trace that is there is settled at once.
     start = time.monotonic()
     late = feedback(ready.request_id, trace_id=ready.trace_id)
@@ -82,7 +106,7 @@ async def test_feedback_before_its_chat_is_logged_once_the_chat_comes(
     await wait_until(is_told, seconds=10, what="what is ready is logged")
     assert time.monotonic() - start < 10
     await publisher.publish(*(chat(trace) for trace in traces))
-    await wait_until_settled(settings, seconds=60)
+    await wait_until_settled(settings, seconds=60 + EARLY / 20)
 
     told = await receipts(settings)
     assert outcomes(told) == {"logged": EARLY + 1}
@@ -103,7 +127,12 @@ async def test_feedback_before_its_chat_is_logged_once_the_chat_comes(
         assert (record.value, tuple(headers)) == (original.value, tuple(original.headers))
         assert (said.origin_partition, said.origin_offset) == (original.partition, original.offset)
         assert said.reason == "no_trace"
-    assert 'feedback_parked_total{delay="1",reason="no_trace"}' in running.get("/metrics").text
+    metrics = running.get("/metrics").text
+    assert 'feedback_parked_total{delay="1",reason="no_trace"}' in metrics
+    # Each search found nothing and ended in a parked record: none was made once the chat was in the index.
+    searched = re.search(r'^feedback_stage_items_total{stage="resolve"} (.*)$', metrics, re.MULTILINE)
+    assert searched is not None
+    assert float(searched[1]) == len(await parked(settings))
 
 
 @pytest.mark.usefixtures("topics")

@@ -3,7 +3,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from support.pipeline import Hook, LateTraces, Tally, World
@@ -754,5 +754,6 @@ async def test_the_stages_are_measured() -> None:
 
     world = known_world()
     world.metrics = Watch()
-    await world.run(submitted(), submitted(feedback_id=str(uuid4())))
-    assert stages == [("claim", 2), ("join", 2), ("resolve", 2), ("log", 2), ("settle", 2)]
+    world.traces = MemoryTraces({"req-2": a_chat("req-2", "tr-2")})
+    await world.run(submitted(), submitted(client_request_id="req-2"))
+    assert stages == [("claim", 2), ("join", 2), ("resolve", 1), ("log", 2), ("settle", 2)]
