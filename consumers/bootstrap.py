@@ -81,6 +81,7 @@ def build(
         settings.kafka,
         before_start=wait_for_dependencies,
         fail=fail,
+        session_timeout_ms=settings.kafka_session_timeout_ms,
         shutdown_seconds=settings.shutdown_seconds,
     )
     chats = PostgresChats(pool)

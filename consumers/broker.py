@@ -21,6 +21,8 @@ from pipeline.patience import StoppedError
 log = structlog.get_logger(__name__)
 
 _A_DAY_MS: Final = 24 * 3600 * 1000
+_HEARTBEATS: Final = 3
+"""Heartbeats within a session: Kafka's own advice."""
 _FETCH_BYTES: Final = 8 * 1024 * 1024
 
 
@@ -31,6 +33,7 @@ class PipelineBroker(KafkaBroker):
         kafka: how to reach Kafka.
         before_start: awaited before any subscriber starts; waits until what they need is there.
         fail: called with an error that keeps the subscribers from starting.
+        session_timeout_ms: a consumer that Kafka does not hear of for so long loses its partitions.
         shutdown_seconds: how long a batch under way may take to end when told to stop.
 
     """
@@ -41,6 +44,7 @@ class PipelineBroker(KafkaBroker):
         *,
         before_start: Callable[[], Awaitable[None]],
         fail: Callable[[BaseException], None],
+        session_timeout_ms: int,
         shutdown_seconds: float,
     ) -> None:
         super().__init__(
@@ -55,6 +59,7 @@ class PipelineBroker(KafkaBroker):
         self._kafka = kafka
         self._before_start = before_start
         self._fail = fail
+        self._session_timeout_ms = session_timeout_ms
         self.started = False
 
     async def start(self) -> None:
@@ -93,6 +98,8 @@ class PipelineBroker(KafkaBroker):
             isolation_level="read_committed",
             # A batch may wait for MLflow as long as it takes; heartbeats go on in the background.
             max_poll_interval_ms=_A_DAY_MS,
+            session_timeout_ms=self._session_timeout_ms,
+            heartbeat_interval_ms=self._session_timeout_ms // _HEARTBEATS,
             fetch_max_bytes=_FETCH_BYTES,
             max_partition_fetch_bytes=CHUNK_BYTES,
             parser=parse_raw,

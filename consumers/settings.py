@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     )
 
     kafka: KafkaSettings = Field(default_factory=KafkaSettings, exclude=True)
+    kafka_session_timeout_ms: int = Field(
+        default=10_000, ge=1_000, description="a consumer that is silent for so long loses its partitions"
+    )
     topic_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")] = ""
     topic_partitions: int = Field(default=12, ge=1, le=10_000)
     topic_replication: int = Field(

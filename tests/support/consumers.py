@@ -61,9 +61,10 @@ class Running:
 class Consumers:
     """Starts processes of `feedback run` and ends them all."""
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    def __init__(self, settings: Settings, folder: Path, **environment: str) -> None:
         self._settings = settings
         self._folder = folder
+        self._environment = environment
         self._started: list[Running] = []
 
     def __enter__(self) -> Self:
@@ -80,7 +81,8 @@ class Consumers:
         """Start one process, and wait until it is ready."""
         port = free_port()
         log = self._folder / f"{name}-{len(self._started)}.log"
-        variables = to_environment(self._settings) | {"FEEDBACK_HTTP_PORT": str(port)} | environment
+        variables = to_environment(self._settings) | {"FEEDBACK_HTTP_PORT": str(port)}
+        variables |= self._environment | environment
         with log.open("wb") as out:
             process = subprocess.Popen(  # noqa: ASYNC220 - it is started, not awaited
                 [sys.executable, "-m", "ops.cli", "run", name],

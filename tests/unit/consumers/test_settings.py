@@ -157,6 +157,7 @@ FULL: dict[str, Any] = {
     "topic_replication": 2,
     "database_url": SecretStr(URL),
     "database_schema": "other",
+    "kafka_session_timeout_ms": 7000,
     "database_pool_size": 9,
     "mlflow_tracking_uri": "https://mlflow.example/path",
     "mlflow_experiments": ("my experiment", "7"),

@@ -1,0 +1,148 @@
+"""Carrying out a schedule: each fault is done at its time, and healed at its end."""
+
+import asyncio
+import signal
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import assert_never
+
+from chaos.fleet import Fleet
+from chaos.kafka_log import KafkaLog
+from chaos.proxy import Proxy
+from chaos.schedule import Fault, Schedule
+from local import stack
+
+_MORE = ("extra-0", "extra-1")
+_ADDED_PARTITIONS = 3
+# How an edit of an assessment begins; a late create is refused by MLflow's own primary key.
+_EDIT = b"PATCH /api/"
+
+
+@dataclass(slots=True)
+class Havoc:
+    """What faults are done to; ``note`` is told of each, with its time."""
+
+    home: Path
+    fleet: Fleet
+    proxies: Mapping[str, Proxy]
+    kafka: KafkaLog
+    topic_prefix: str
+    note: Callable[[str], None]
+    _lanes: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
+
+    async def run(self, schedule: Schedule) -> None:
+        """Do all of a schedule, from now; returns once everything is healed."""
+        start = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for fault in schedule.faults:
+                group.create_task(self._one(fault, start))
+
+    async def _one(self, fault: Fault, start: float) -> None:
+        await asyncio.sleep(max(0.0, start + fault.at - time.monotonic()))
+        # A heal may take longer than was planned: MLflow needs seconds to start.
+        async with self._lanes[fault.lane]:
+            self.note(f"begins  {fault}")
+            heal = await self._begin(fault)
+            await asyncio.sleep(fault.seconds)
+            await heal()
+            self.note(f"healed  {fault}")
+
+    async def _begin(self, fault: Fault) -> Callable[[], Awaitable[None]]:
+        """Begin a fault; gives what heals it."""
+        match fault.kind:
+            case "kill consumer" | "end consumer" | "freeze consumer" | "freeze and kill consumer":
+                return await self._consumer(fault)
+            case "more consumers":
+                return await self._more()
+            case "kill broker" | "kill postgres" | "kill mlflow":
+                await asyncio.to_thread(stack.kill_part, self.home, fault.target)
+                return lambda: _done(asyncio.to_thread(stack.start_part, self.home, fault.target))
+            case "freeze broker" | "freeze postgres" | "freeze mlflow":
+                return await self._freeze_part(fault.target)
+            case "cut" | "refuse" | "delay" | "swallow and hang" | "swallow and close" | "hold a write":
+                return await self._network(fault)
+            case "add partitions":
+                await asyncio.to_thread(self._add_partitions, self.topic_prefix + fault.target)
+                return _nothing
+            case _:
+                assert_never(fault.kind)
+
+    async def _consumer(self, fault: Fault) -> Callable[[], Awaitable[None]]:
+        name = fault.target
+        match fault.kind:
+            case "kill consumer":
+                await self.fleet.kill(name)
+            case "end consumer":
+                await self.fleet.end(name)
+            case "freeze consumer":
+                self.fleet.freeze(name)
+                return lambda: asyncio.to_thread(self.fleet.thaw, name)
+            case _:
+                self.fleet.freeze(name)
+
+                async def kill_and_start() -> None:
+                    await self.fleet.kill(name)
+                    await self.fleet.start(name)
+
+                return kill_and_start
+        return lambda: self.fleet.start(name)
+
+    async def _more(self) -> Callable[[], Awaitable[None]]:
+        for name in _MORE:
+            await self.fleet.start(name)
+
+        async def fewer() -> None:
+            for name in _MORE:
+                await self.fleet.end(name)
+
+        return fewer
+
+    async def _freeze_part(self, name: str) -> Callable[[], Awaitable[None]]:
+        await asyncio.to_thread(stack.kill_part, self.home, name, signal.SIGSTOP)
+        return lambda: _done(asyncio.to_thread(stack.kill_part, self.home, name, signal.SIGCONT))
+
+    async def _network(self, fault: Fault) -> Callable[[], Awaitable[None]]:
+        proxy = self.proxies[fault.target]
+        match fault.kind:
+            case "cut":
+                proxy.cut()
+            case "refuse":
+                proxy.refuse()
+                proxy.cut()
+            case "delay":
+                proxy.delay(1.0)
+            case "swallow and hang":
+                proxy.swallow("hang")
+            case "swallow and close":
+                proxy.swallow("close")
+            case _:
+                return self._hold(proxy)
+        return lambda: asyncio.to_thread(proxy.heal)
+
+    def _hold(self, proxy: Proxy) -> Callable[[], Awaitable[None]]:
+        """Hold an edit back, so that it comes late: after its writer has given it up, or has been killed."""
+        held = proxy.hold(_EDIT)
+
+        async def release() -> None:
+            self.note(f"held an edit: {held.caught.is_set()}")
+            if held.caught.is_set():
+                held.release()
+            else:
+                proxy.heal()
+
+        return release
+
+    def _add_partitions(self, topic: str) -> None:
+        there = self.kafka.topics(topic)[topic]
+        self.kafka.add_partitions(topic, there + _ADDED_PARTITIONS)
+
+
+async def _done(work: Awaitable[object]) -> None:
+    await work
+
+
+async def _nothing() -> None:
+    pass

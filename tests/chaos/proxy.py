@@ -1,0 +1,233 @@
+"""A TCP proxy that can be told to cut, refuse, delay and swallow, or to hold one request back.
+
+It works in a thread of its own, so that a busy test does not slow what goes through it. All methods of
+`Proxy` are for other threads, and return once the proxy has done what they say.
+"""
+
+import asyncio
+import socket
+import struct
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, Final, Literal, Self, TypeVar
+
+T = TypeVar("T")
+Swallow = Literal["hang", "close"]
+"""What becomes of a reply that is swallowed: the client waits for it, or sees its connection closed."""
+
+HOST: Final = "127.0.0.1"
+_CHUNK: Final = 64 * 1024
+_CALL_SECONDS: Final = 10
+_RESET: Final = struct.pack("ii", 1, 0)
+
+
+@dataclass(slots=True)
+class Held:
+    """One request that is held back: ``caught`` once there is one, on its way again after ``release()``."""
+
+    match: bytes
+    loop: asyncio.AbstractEventLoop
+    caught: threading.Event = field(default_factory=threading.Event)
+    _go: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def release(self) -> None:
+        """Let it go on, even if its client is gone."""
+        self.loop.call_soon_threadsafe(self._go.set)
+
+    async def hold(self) -> None:
+        """Wait for the release."""
+        self.caught.set()
+        await self._go.wait()
+
+
+@dataclass(slots=True, eq=False)
+class _Connection:
+    client: asyncio.StreamWriter
+    server: asyncio.StreamWriter
+    has_lost: bool = False
+
+    def reset(self) -> None:
+        for writer in (self.client, self.server):
+            _reset(writer)
+
+
+class Proxy:
+    """Stands before one server; ``port`` is its own on the loopback."""
+
+    def __init__(self, upstream_port: int, upstream_host: str = HOST) -> None:
+        self._upstream = upstream_host, upstream_port
+        self._connections: set[_Connection] = set()
+        self._pumps: set[asyncio.Task[None]] = set()
+        self._delay = 0.0
+        self._swallow: Swallow | None = None
+        self._is_refusing = False
+        self._held: Held | None = None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="proxy", daemon=True)
+        self.port = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        self.port = self._call(self._listen)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._call(self._end)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    def cut(self) -> int:
+        """Reset all connections that stand; give how many there were."""
+        return self._call(self._cut)
+
+    def refuse(self) -> None:
+        """Reset each new connection, until healed."""
+        self._set(lambda: setattr(self, "_is_refusing", True))
+
+    def delay(self, seconds: float) -> None:
+        """Keep everything so long on its way, in both directions, until healed."""
+        self._set(lambda: setattr(self, "_delay", seconds))
+
+    def swallow(self, how: Swallow) -> None:
+        """Let requests through and lose what the server answers, until healed."""
+        self._set(lambda: setattr(self, "_swallow", how))
+
+    def hold(self, match: bytes) -> Held:
+        """Hold the next request whose bytes contain ``match`` until released; others pass."""
+        return self._call(self._arm, match)
+
+    def heal(self) -> None:
+        """Pass everything on again; connections that have lost something are reset, as in the end by TCP."""
+        self._call(self._heal)
+
+    def _call(self, work: Callable[..., Coroutine[Any, Any, T]], *given: object) -> T:
+        return asyncio.run_coroutine_threadsafe(work(*given), self._loop).result(_CALL_SECONDS)
+
+    def _set(self, change: Callable[[], None]) -> None:
+        async def work() -> None:
+            change()
+
+        self._call(work)
+
+    async def _listen(self) -> int:
+        self._server = await asyncio.start_server(self._accept, HOST, 0, limit=_CHUNK)
+        return int(self._server.sockets[0].getsockname()[1])
+
+    async def _end(self) -> None:
+        self._server.close()
+        await self._cut()
+        for task in self._pumps:
+            task.cancel()
+        await asyncio.gather(*self._pumps, return_exceptions=True)
+        await asyncio.sleep(0)  # the transports' own last callbacks
+
+    async def _cut(self) -> int:
+        cut = list(self._connections)
+        for connection in cut:
+            connection.reset()
+        return len(cut)
+
+    async def _heal(self) -> None:
+        self._delay, self._swallow, self._is_refusing = 0.0, None, False
+        if self._held is not None and not self._held.caught.is_set():
+            self._held = None
+        for connection in self._connections:
+            if connection.has_lost:
+                connection.reset()
+
+    async def _arm(self, match: bytes) -> Held:
+        self._held = Held(match, self._loop)
+        return self._held
+
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._pumps.add(task)
+        try:
+            await self._connect(reader, writer)
+        finally:
+            self._pumps.discard(task)
+
+    async def _connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self._is_refusing:
+            _reset(writer)
+            return
+        try:
+            server_reader, server_writer = await asyncio.open_connection(*self._upstream, limit=_CHUNK)
+        except OSError:
+            _reset(writer)
+            return
+        connection = _Connection(writer, server_writer)
+        self._connections.add(connection)
+        try:
+            await asyncio.gather(self._requests(connection, reader), self._replies(connection, server_reader))
+        finally:
+            self._connections.discard(connection)
+            connection.reset()
+
+    async def _requests(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
+        while data := await _read(reader):
+            if self._delay:
+                await asyncio.sleep(self._delay)
+            held = self._held
+            if held is not None and held.match in data:
+                self._held = None
+                await held.hold()
+            if not await _write(connection.server, data):
+                break
+        _end_of_stream(connection.server)
+
+    async def _replies(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
+        while data := await _read(reader):
+            if self._delay:
+                await asyncio.sleep(self._delay)
+            if self._swallow == "close":
+                connection.reset()
+                break
+            if self._swallow == "hang" or connection.has_lost:
+                connection.has_lost = True
+            elif not await _write(connection.client, data):
+                # The client is gone; what it asked for still reaches the server.
+                connection.has_lost = True
+        _end_of_stream(connection.client)
+
+
+async def _read(reader: asyncio.StreamReader) -> bytes:
+    try:
+        return await reader.read(_CHUNK)
+    except OSError:
+        return b""
+
+
+async def _write(writer: asyncio.StreamWriter, data: bytes) -> bool:
+    if writer.is_closing():
+        return False
+    try:
+        writer.write(data)
+        await writer.drain()
+    except OSError:
+        return False
+    return True
+
+
+def _end_of_stream(writer: asyncio.StreamWriter) -> None:
+    if not writer.is_closing() and writer.can_write_eof():
+        try:
+            writer.write_eof()
+        except OSError:
+            _reset(writer)
+
+
+def _reset(writer: asyncio.StreamWriter) -> None:
+    """Close at once with a reset, as a network or a killed process does."""
+    if writer.is_closing():
+        return
+    sock: socket.socket | None = writer.get_extra_info("socket")
+    if sock is not None and sock.fileno() >= 0:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    writer.transport.abort()

@@ -1,0 +1,141 @@
+"""Which faults a seed means, and when: the same seed gives the same schedule."""
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, Self, get_args
+
+Kind = Literal[
+    "kill consumer",
+    "freeze consumer",
+    "freeze and kill consumer",
+    "end consumer",
+    "more consumers",
+    "kill broker",
+    "freeze broker",
+    "kill postgres",
+    "freeze postgres",
+    "kill mlflow",
+    "freeze mlflow",
+    "cut",
+    "refuse",
+    "delay",
+    "swallow and hang",
+    "swallow and close",
+    "hold a write",
+    "add partitions",
+]
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+CONSUMERS: Final = ("consumer-0", "consumer-1")
+BROKERS: Final = ("kafka-1", "kafka-2", "kafka-3")
+PROXIES: Final = ("mlflow", "postgres")
+FEEDBACK_TOPIC: Final = "feedback-submitted"
+
+
+@dataclass(frozen=True, slots=True)
+class _Habit:
+    """How often a kind is drawn, how many seconds it lasts, whom it hits, what it must not overlap."""
+
+    weight: int
+    shortest: float
+    longest: float
+    targets: Sequence[str]
+    lane: str = ""
+
+
+# A session ends after 6 s without a heartbeat: a freeze is drawn shorter and longer than that. MLflow and
+# Postgres share a lane, as MLflow cannot be started while its database is away.
+_HABITS: Final[Mapping[Kind, _Habit]] = {
+    "kill consumer": _Habit(5, 0.0, 3.0, CONSUMERS),
+    "freeze consumer": _Habit(4, 3.0, 11.0, CONSUMERS),
+    "freeze and kill consumer": _Habit(2, 7.0, 9.0, CONSUMERS),
+    "end consumer": _Habit(2, 0.0, 5.0, CONSUMERS),
+    "more consumers": _Habit(2, 6.0, 12.0, ("2 more",), "more"),
+    "kill broker": _Habit(3, 1.0, 5.0, BROKERS, "brokers"),
+    "freeze broker": _Habit(2, 2.0, 6.0, BROKERS, "brokers"),
+    "kill postgres": _Habit(2, 0.0, 3.0, ("postgres",), "stores"),
+    "freeze postgres": _Habit(2, 1.0, 5.0, ("postgres",), "stores"),
+    "kill mlflow": _Habit(2, 0.0, 2.0, ("mlflow",), "stores"),
+    "freeze mlflow": _Habit(2, 2.0, 7.0, ("mlflow",), "stores"),
+    "cut": _Habit(3, 0.0, 0.0, PROXIES),
+    "refuse": _Habit(2, 1.0, 5.0, PROXIES),
+    "delay": _Habit(2, 2.0, 6.0, PROXIES),
+    "swallow and hang": _Habit(3, 1.0, 5.0, PROXIES),
+    "swallow and close": _Habit(3, 1.0, 4.0, PROXIES),
+    "hold a write": _Habit(4, 4.0, 12.0, ("mlflow",)),
+    "add partitions": _Habit(1, 0.0, 0.0, (FEEDBACK_TOPIC,), "partitions"),
+}
+
+_FIRST: Final = 2.0
+_BETWEEN: Final = 2.0
+_TRIES: Final = 200
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Fault:
+    """One fault: when it begins, how long it lasts until it is healed (in seconds), and whom it hits."""
+
+    at: float
+    kind: Kind
+    target: str
+    seconds: float
+
+    @property
+    def lane(self) -> str:
+        """Give what has one fault at a time."""
+        return _HABITS[self.kind].lane or self.target
+
+    @property
+    def end(self) -> float:
+        """Give when it is healed."""
+        return self.at + self.seconds
+
+    def __str__(self) -> str:
+        lasts = f" for {self.seconds:.1f} s" if self.seconds else ""
+        return f"{self.at:5.1f} s  {self.kind}: {self.target}{lasts}"
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """The faults of one seed, in the order in which they begin."""
+
+    seed: int
+    length: float
+    faults: tuple[Fault, ...]
+
+    @classmethod
+    def from_seed(cls, seed: int, *, length: float | None = None, faults: int | None = None) -> Self:
+        """Draw a schedule: 8 to 12 faults within 25 to 40 s where not said otherwise."""
+        randomness = random.Random(f"schedule {seed}")
+        seconds = length or randomness.uniform(25, 40)
+        count = faults or randomness.randint(8, 12)
+        drawn: list[Fault] = []
+        for _ in range(_TRIES):
+            if len(drawn) == count:
+                break
+            fault = _draw(randomness, seconds)
+            if fault.end <= seconds and not any(_collide(fault, other) for other in drawn):
+                drawn.append(fault)
+        return cls(seed, seconds, tuple(sorted(drawn)))
+
+    def __str__(self) -> str:
+        lines = [f"seed {self.seed}: {len(self.faults)} faults in {self.length:.0f} s"]
+        return "\n".join([*lines, *(f"  {fault}" for fault in self.faults)])
+
+
+def _draw(randomness: random.Random, length: float) -> Fault:
+    (kind,) = randomness.choices(KINDS, [_HABITS[kind].weight for kind in KINDS])
+    habit = _HABITS[kind]
+    return Fault(
+        at=round(randomness.uniform(_FIRST, length), 1),
+        kind=kind,
+        target=randomness.choice(habit.targets),
+        seconds=round(randomness.uniform(habit.shortest, habit.longest), 1),
+    )
+
+
+def _collide(one: Fault, other: Fault) -> bool:
+    if one.kind == other.kind == "add partitions":
+        return True
+    return one.lane == other.lane and one.at < other.end + _BETWEEN and other.at < one.end + _BETWEEN

@@ -1,0 +1,70 @@
+"""What MLflow and the join index hold, read from their tables: faster than asking, and without any cache."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+import psycopg
+
+from chaos.traffic import UNSTORABLE
+from local.postgres import MLFLOW_DATABASE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """One row of MLflow's table."""
+
+    assessment_id: str
+    trace_id: str
+    name: str
+    kind: str
+    value: Any
+    rationale: str | None
+    metadata: dict[str, str]
+    source_type: str
+    source_id: str | None
+    is_valid: bool
+
+
+def assessments(postgres: str, experiment: str) -> list[Assessment]:
+    """Read all assessments on the traces of an experiment."""
+    with psycopg.connect(postgres, dbname=MLFLOW_DATABASE) as connection:
+        rows = connection.execute(
+            "SELECT a.assessment_id, a.trace_id, a.name, a.assessment_type, a.value, a.rationale,"
+            " a.assessment_metadata, a.source_type, a.source_id, a.valid"
+            " FROM assessments a JOIN trace_info t ON t.request_id = a.trace_id"
+            " WHERE t.experiment_id = %s",
+            [int(experiment)],
+        ).fetchall()
+    return [
+        Assessment(
+            assessment_id=key,
+            trace_id=trace_id,
+            name=name,
+            kind=kind,
+            value=json.loads(value),
+            rationale=rationale,
+            metadata=json.loads(metadata or "{}"),
+            source_type=source_type,
+            source_id=source_id,
+            is_valid=is_valid,
+        )
+        for key, trace_id, name, kind, value, rationale, metadata, source_type, source_id, is_valid in rows
+    ]
+
+
+def refuse_unstorable(postgres: str) -> None:
+    """Make MLflow's database refuse one name, by a rule of its own: a real error of a real part."""
+    rule = "chaos_refuses"
+    with psycopg.connect(postgres, dbname=MLFLOW_DATABASE, autocommit=True) as connection:
+        connection.execute(f"ALTER TABLE assessments DROP CONSTRAINT IF EXISTS {rule}".encode())
+        check = f"ALTER TABLE assessments ADD CONSTRAINT {rule} CHECK (name <> '{UNSTORABLE}')"
+        connection.execute(check.encode())
+
+
+def chats(postgres: str, schema: str) -> dict[str, str | None]:
+    """Read the join index: the trace of each request."""
+    with psycopg.connect(postgres) as connection:
+        connection.execute("SELECT set_config('search_path', %s, false)", [schema])
+        rows = connection.execute("SELECT client_request_id, trace_id FROM chats").fetchall()
+    return dict(rows)
