@@ -70,7 +70,10 @@ def run(launch: Launch, log: Path, seconds: float) -> int:
 
 def reap() -> None:
     """Take note of those of our children that have ended."""
-    _started[:] = [process for process in _started if process.poll() is None]
+    for process in [process for process in _started if process.poll() is not None]:
+        # Two threads may find the same one; and none may lose what another has just added.
+        with contextlib.suppress(ValueError):
+            _started.remove(process)
 
 
 def marked(mark: str, folder: Path | None = None) -> list[psutil.Process]:

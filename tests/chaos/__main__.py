@@ -7,8 +7,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import mlflow
-
 from chaos.report import failures, header, row, table
 from chaos.run import Result, run_seed, the_cluster
 from chaos.schedule import Schedule
@@ -40,7 +38,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("FEEDBACK_LOCAL_CACHE_DIR", str(ROOT / ".local" / "cache"))
     results: list[Result] = []
     with the_cluster(given.folder / "stack", keep=given.keep) as stack:
-        mlflow.set_tracking_uri(stack.mlflow)
         for seed in seeds_of(given.seeds) if given.seed is None else [given.seed]:
             schedule = Schedule.from_seed(seed, length=given.length, faults=given.faults)
             print(schedule, flush=True)  # noqa: T201 - a command's output

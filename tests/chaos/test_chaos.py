@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-import mlflow
 import pytest
 from support.stack import Stack
 
@@ -16,11 +15,8 @@ LENGTH, FAULTS, EVENTS = 16.0, 8, 600
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    before = mlflow.get_tracking_uri()
     with the_cluster(tmp_path_factory.mktemp("three-brokers")) as stack:
-        mlflow.set_tracking_uri(stack.mlflow)
         yield stack
-    mlflow.set_tracking_uri(before)
 
 
 @pytest.mark.timeout(240)
