@@ -11,13 +11,15 @@ from typing import assert_never
 
 from chaos.fleet import Fleet
 from chaos.kafka_log import KafkaLog
-from chaos.proxy import Proxy
-from chaos.schedule import Fault, Schedule
+from chaos.proxy import Held, Proxy
+from chaos.schedule import CONSUMERS, Fault, Schedule
 from local import stack
 
 _MORE = ("extra-0", "extra-1")
 _ADDED_PARTITIONS = 3
-# How an edit of an assessment begins; a late create is refused by MLflow's own primary key.
+_HELD = 6
+_LOOK_SECONDS = 0.05
+# Only edits are held: a late create is refused by MLflow's primary key.
 _EDIT = b"PATCH /api/"
 
 
@@ -62,8 +64,10 @@ class Havoc:
                 return lambda: _done(asyncio.to_thread(stack.start_part, self.home, fault.target))
             case "freeze broker" | "freeze postgres" | "freeze mlflow":
                 return await self._freeze_part(fault.target)
-            case "cut" | "refuse" | "delay" | "swallow and hang" | "swallow and close" | "hold a write":
-                return await self._network(fault)
+            case "hold writes" | "hold writes and kill":
+                return self._hold(self.proxies[fault.target], kill=fault.kind == "hold writes and kill")
+            case "cut" | "refuse" | "delay" | "swallow and hang" | "swallow and close":
+                return self._network(fault)
             case "add partitions":
                 await asyncio.to_thread(self._add_partitions, self.topic_prefix + fault.target)
                 return _nothing
@@ -104,7 +108,7 @@ class Havoc:
         await asyncio.to_thread(stack.kill_part, self.home, name, signal.SIGSTOP)
         return lambda: _done(asyncio.to_thread(stack.kill_part, self.home, name, signal.SIGCONT))
 
-    async def _network(self, fault: Fault) -> Callable[[], Awaitable[None]]:
+    def _network(self, fault: Fault) -> Callable[[], Awaitable[None]]:
         proxy = self.proxies[fault.target]
         match fault.kind:
             case "cut":
@@ -116,24 +120,33 @@ class Havoc:
                 proxy.delay(1.0)
             case "swallow and hang":
                 proxy.swallow("hang")
-            case "swallow and close":
-                proxy.swallow("close")
             case _:
-                return self._hold(proxy)
+                proxy.swallow("close")
         return lambda: asyncio.to_thread(proxy.heal)
 
-    def _hold(self, proxy: Proxy) -> Callable[[], Awaitable[None]]:
-        """Hold an edit back, so that it comes late: after its writer has given it up, or has been killed."""
-        held = proxy.hold(_EDIT)
+    def _hold(self, proxy: Proxy, *, kill: bool) -> Callable[[], Awaitable[None]]:
+        """Hold edits back, so that they come late: after their writer has given up, or has been killed."""
+        held = proxy.hold(_EDIT, _HELD)
+        killing = asyncio.create_task(self._kill_writers(held)) if kill else None
 
         async def release() -> None:
-            self.note(f"held an edit: {held.caught.is_set()}")
-            if held.caught.is_set():
-                held.release()
-            else:
-                proxy.heal()
+            if killing is not None and held.caught.is_set():
+                await killing
+            elif killing is not None:
+                killing.cancel()
+            self.note(f"held {_HELD - held.left} edits")
+            proxy.heal()
+            held.release()
 
         return release
+
+    async def _kill_writers(self, held: Held) -> None:
+        while not held.caught.is_set():  # noqa: ASYNC110 - it is set in another thread
+            await asyncio.sleep(_LOOK_SECONDS)
+        for name in CONSUMERS:
+            await self.fleet.kill(name)
+            await self.fleet.start(name)
+        self.note("killed those whose edits are held")
 
     def _add_partitions(self, topic: str) -> None:
         there = self.kafka.topics(topic)[topic]

@@ -25,20 +25,22 @@ class Fleet:
         self.ended: list[str] = []
 
     async def start(self, name: str, *, ready: bool = False) -> None:
-        """Start one, in the place of one that has ended."""
+        """Start one, in the place of one that has ended; what runs already stays."""
+        if name in self._running:
+            return
         running = await self._consumers.start("all", ready=ready)
         self._running[name] = running
         self._note(f"{name} is process {running.process.pid}, {running.log.name}")
 
     async def kill(self, name: str) -> None:
-        """kill -9."""
-        await asyncio.to_thread(self._running.pop(name).kill)
+        """kill -9, unless it has ended."""
+        if running := self._running.pop(name, None):
+            await asyncio.to_thread(running.kill)
 
     async def end(self, name: str) -> None:
         """SIGTERM; a clean end has status 0."""
-        running = self._running.pop(name)
-        status = await asyncio.to_thread(running.terminate)
-        if status:
+        running = self._running.pop(name, None)
+        if running and (status := await asyncio.to_thread(running.terminate)):
             self.ended.append(f"{name}, told to end, ended with status {status}: {running.log}")
 
     async def end_all(self) -> None:
@@ -47,11 +49,15 @@ class Fleet:
 
     def freeze(self, name: str) -> None:
         """SIGSTOP."""
-        self._running[name].process.send_signal(signal.SIGSTOP)
+        self._signal(name, signal.SIGSTOP)
 
     def thaw(self, name: str) -> None:
         """SIGCONT."""
-        self._running[name].process.send_signal(signal.SIGCONT)
+        self._signal(name, signal.SIGCONT)
+
+    def _signal(self, name: str, number: int) -> None:
+        if running := self._running.get(name):
+            running.process.send_signal(number)
 
     async def watch(self) -> None:
         """Weigh all, and start those again that have ended by themselves, until cancelled."""

@@ -25,15 +25,16 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 @dataclass(slots=True)
 class Held:
-    """One request that is held back: ``caught`` once there is one, on its way again after ``release()``."""
+    """Requests that are held back: ``caught`` once there is one, on their way again after ``release()``."""
 
     match: bytes
     loop: asyncio.AbstractEventLoop
+    left: int = 1
     caught: threading.Event = field(default_factory=threading.Event)
     _go: asyncio.Event = field(default_factory=asyncio.Event)
 
     def release(self) -> None:
-        """Let it go on, even if its client is gone."""
+        """Let them go on, even those whose client is gone."""
         self.loop.call_soon_threadsafe(self._go.set)
 
     async def hold(self) -> None:
@@ -97,9 +98,9 @@ class Proxy:
         """Let requests through and lose what the server answers, until healed."""
         self._set(lambda: setattr(self, "_swallow", how))
 
-    def hold(self, match: bytes) -> Held:
-        """Hold the next request whose bytes contain ``match`` until released; others pass."""
-        return self._call(self._arm, match)
+    def hold(self, match: bytes, count: int = 1) -> Held:
+        """Hold the next requests whose bytes contain ``match`` until released; others pass."""
+        return self._call(self._arm, Held(match, self._loop, count))
 
     def heal(self) -> None:
         """Pass everything on again; connections that have lost something are reset, as in the end by TCP."""
@@ -133,16 +134,14 @@ class Proxy:
         return len(cut)
 
     async def _heal(self) -> None:
-        self._delay, self._swallow, self._is_refusing = 0.0, None, False
-        if self._held is not None and not self._held.caught.is_set():
-            self._held = None
+        self._delay, self._swallow, self._is_refusing, self._held = 0.0, None, False, None
         for connection in self._connections:
             if connection.has_lost:
                 connection.reset()
 
-    async def _arm(self, match: bytes) -> Held:
-        self._held = Held(match, self._loop)
-        return self._held
+    async def _arm(self, held: Held) -> Held:
+        self._held = held
+        return held
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -175,8 +174,8 @@ class Proxy:
             if self._delay:
                 await asyncio.sleep(self._delay)
             held = self._held
-            if held is not None and held.match in data:
-                self._held = None
+            if held is not None and held.left and held.match in data:
+                held.left -= 1
                 await held.hold()
             if not await _write(connection.server, data):
                 break

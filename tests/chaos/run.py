@@ -3,12 +3,14 @@
 import asyncio
 import json
 import logging
+import signal
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -67,7 +69,6 @@ class Result:
     seconds: float
     folder: Path
     peak_mib: float
-    numbers: Counter[str] = field(default_factory=Counter)
 
     @property
     def wrong(self) -> Counter[str]:
@@ -90,7 +91,23 @@ def the_cluster(home: Path, *, keep: bool = False) -> Iterator[Stack]:
 def run_seed(stack: Stack, schedule: Schedule, *, events: int, folder: Path) -> Result:
     """Run one seed in a world of its own and give its result; logs and findings are left in the folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    return asyncio.run(_run(stack, schedule, events, folder))
+    began = time.monotonic()
+    try:
+        return asyncio.run(_run(stack, schedule, events, folder))
+    except Exception:  # noqa: BLE001 - the next seed may still show something
+        text = f"the run itself failed: {traceback.format_exc()}"
+        ledger = Ledger([Difference("rig", text)], Counter())
+        return Result(schedule, ledger, time.monotonic() - began, folder, 0.0)
+    finally:
+        _make_whole(stack)
+
+
+def _make_whole(stack: Stack) -> None:
+    """Leave every part running for the next seed, also after a run that was broken off."""
+    assert stack.home is not None
+    for part in local_stack.status(stack.home):
+        local_stack.kill_part(stack.home, part.name, signal.SIGCONT)
+        local_stack.start_part(stack.home, part.name)
 
 
 async def _run(stack: Stack, schedule: Schedule, events: int, folder: Path) -> Result:
@@ -190,14 +207,7 @@ class _Run:
         self._write_down(ledger)
         self._notes.close()
         self._clients.close()
-        return Result(
-            self._schedule,
-            ledger,
-            time.monotonic() - began,
-            self._folder,
-            self._fleet.peak_mib,
-            ledger.counts,
-        )
+        return Result(self._schedule, ledger, time.monotonic() - began, self._folder, self._fleet.peak_mib)
 
     async def _play(self) -> None:
         loop = asyncio.get_running_loop()

@@ -22,7 +22,8 @@ Kind = Literal[
     "delay",
     "swallow and hang",
     "swallow and close",
-    "hold a write",
+    "hold writes",
+    "hold writes and kill",
     "add partitions",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
@@ -63,7 +64,8 @@ _HABITS: Final[Mapping[Kind, _Habit]] = {
     "delay": _Habit(2, 2.0, 6.0, PROXIES),
     "swallow and hang": _Habit(3, 1.0, 5.0, PROXIES),
     "swallow and close": _Habit(3, 1.0, 4.0, PROXIES),
-    "hold a write": _Habit(4, 4.0, 12.0, ("mlflow",)),
+    "hold writes": _Habit(3, 4.0, 12.0, ("mlflow",)),
+    "hold writes and kill": _Habit(3, 11.0, 15.0, ("mlflow",)),
     "add partitions": _Habit(1, 0.0, 0.0, (FEEDBACK_TOPIC,), "partitions"),
 }
 

@@ -155,6 +155,22 @@ def test_one_request_is_held_and_comes_late_though_its_client_is_gone(
     wait_for(server, b"PATCH old")
 
 
+def test_several_requests_are_held_and_the_next_one_passes(proxy: Proxy) -> None:
+    held = proxy.hold(b"PATCH", 2)
+    clients = [connect(proxy) for _ in range(3)]
+    for number, client in enumerate(clients[:2]):
+        client.sendall(b"PATCH %d\n" % number)
+    deadline = time.monotonic() + SOON
+    while held.left:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    assert ask(clients[2], b"PATCH 2") == b"PATCH 2"
+    held.release()
+    assert [client.recv(1000).strip() for client in clients[:2]] == [b"PATCH 0", b"PATCH 1"]
+    for client in clients:
+        client.close()
+
+
 def test_a_hold_that_caught_nothing_ends_with_the_healing(proxy: Proxy, client: socket.socket) -> None:
     held = proxy.hold(b"PATCH")
     proxy.heal()
