@@ -88,6 +88,7 @@ def compare(truth: Truth, found: Evidence) -> Ledger:
         _in_mlflow(truth, told, found.assessments),
         _letters(truth, found, letters),
         _commits(truth, found, told, letters),
+        _parked_commits(found, told),
         _index(found),
     )
     differences = [difference for part in parts for difference in part]
@@ -359,6 +360,27 @@ class _FirstPass:
     def before(self, held: Held) -> Commit | None:
         known = self._by.get((held.topic, held.partition), [])
         return next((commit for commit in known if commit.offset > held.offset), None)
+
+
+def _parked_commits(found: Evidence, told: Mapping[Unit, _Told]) -> Iterator[Difference]:
+    """No commit passes a parked record before its event has another outcome, or is parked again."""
+    passed = _FirstPass(found.commits)
+    parked = _parked_times(found.parked)
+    receipts: dict[UUID, list[int]] = defaultdict(list)
+    for (event_id, _), said in told.items():
+        receipts[event_id] += [at for at, _, _ in said.outcomes]
+    for held in found.parked:
+        commit = passed.before(held)
+        if commit is None:
+            yield Difference("commit", f"parked and never committed: {_at(held)}")
+            continue
+        event_id = UUID(json.loads(held.value or b"")["event_id"])
+        again = list(parked[event_id])
+        again.remove(held.milliseconds)
+        later = [at for at in (*again, *receipts[event_id]) if at >= held.milliseconds - _SLACK_MS]
+        if not later or min(later) > commit.milliseconds + _SLACK_MS:
+            text = f"passed by a commit of {commit.offset} at {_clock(commit.milliseconds)}"
+            yield Difference("commit", f"{text} before it was told: event {event_id} {_at(held)}")
 
 
 def _parked_times(parked: Iterable[Held]) -> dict[UUID, list[int]]:

@@ -238,7 +238,21 @@ def test_a_commit_may_pass_what_was_parked_before() -> None:
     evidence = right()
     evidence.receipts = [receipt(NEW, ANNA, "logged", ms=200), *R[1:]]
     evidence.parked = [replace(LOG[0], topic="x-feedback-retry-1s", milliseconds=NOON_MS + 90)]
+    later = Commit("x-feedback-retries", "x-feedback-retry-1s", 0, 1, NOON_MS + 300)
+    evidence.commits = [*evidence.commits, later]
     assert wrongs(evidence) == set()
+
+
+@pytest.mark.parametrize(
+    ("offset", "told", "wrong"), [(1, 150, set()), (0, 150, {"commit"}), (1, 350, {"commit"})]
+)
+def test_a_parked_record_is_committed_once_it_is_told(offset: int, told: int, wrong: set[str]) -> None:
+    evidence = right()
+    retry = "x-feedback-retry-1s"
+    evidence.parked = [replace(LOG[0], topic=retry, milliseconds=NOON_MS + 90)]
+    evidence.receipts = [receipt(NEW, ANNA, "logged", ms=told), *R[1:]]
+    evidence.commits = [*evidence.commits, Commit("x-feedback-retries", retry, 0, offset, NOON_MS + 300)]
+    assert wrongs(evidence) == wrong
 
 
 def test_a_trace_that_came_too_late_to_be_sure_leaves_both_ends_open() -> None:
