@@ -5,6 +5,7 @@ import signal
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import assert_never
@@ -45,7 +46,9 @@ class Havoc:
     async def _one(self, fault: Fault, start: float) -> None:
         await asyncio.sleep(max(0.0, start + fault.at - time.monotonic()))
         # A heal may take longer than was planned: MLflow needs seconds to start.
-        async with self._lanes[fault.lane]:
+        async with AsyncExitStack() as lanes:
+            for lane in fault.lanes:
+                await lanes.enter_async_context(self._lanes[lane])
             self.note(f"begins  {fault}")
             heal = await self._begin(fault)
             await asyncio.sleep(fault.seconds)

@@ -80,7 +80,7 @@ def table(results: Sequence[Result]) -> Iterator[str]:
     yield ""
     yield (
         f"{len(results)} seeds, {sum(kinds.values())} faults, {counts['records']} events, "
-        f"{counts['redelivered']} redelivered, {counts['retold']} told again as superseded, "
+        f"{counts['redelivered']} redelivered, {counts['parked']} parked, "
         f"{counts['rewinds']} commits that went back; lost {wrong['lost']}, doubled {wrong['doubled']}, "
         f"stale {wrong['stale']}, wrong outcomes {wrong['outcome'] + wrong['letter']}, "
         f"early commits {wrong['commit']}; {sum(result.seconds for result in results) / 60:.1f} minutes"

@@ -42,31 +42,32 @@ class _Habit:
     shortest: float
     longest: float
     targets: Sequence[str]
-    lane: str = ""
+    lanes: Sequence[str] = ()
 
 
 # A session ends after 6 s without a heartbeat: a freeze is drawn shorter and longer than that. MLflow and
-# Postgres share a lane, as MLflow cannot be started while its database is away.
+# Postgres share a lane, as MLflow cannot be started while its database is away; and what is held must not
+# be held for longer by another fault than a request may live.
 _HABITS: Final[Mapping[Kind, _Habit]] = {
     "kill consumer": _Habit(5, 0.0, 3.0, CONSUMERS),
     "freeze consumer": _Habit(4, 3.0, 11.0, CONSUMERS),
     "freeze and kill consumer": _Habit(2, 7.0, 9.0, CONSUMERS),
     "end consumer": _Habit(2, 0.0, 5.0, CONSUMERS),
-    "more consumers": _Habit(2, 6.0, 12.0, ("2 more",), "more"),
-    "kill broker": _Habit(3, 1.0, 5.0, BROKERS, "brokers"),
-    "freeze broker": _Habit(2, 2.0, 6.0, BROKERS, "brokers"),
-    "kill postgres": _Habit(2, 0.0, 3.0, ("postgres",), "stores"),
-    "freeze postgres": _Habit(2, 1.0, 5.0, ("postgres",), "stores"),
-    "kill mlflow": _Habit(2, 0.0, 2.0, ("mlflow",), "stores"),
-    "freeze mlflow": _Habit(2, 2.0, 7.0, ("mlflow",), "stores"),
+    "more consumers": _Habit(2, 6.0, 12.0, ("2 more",), ["more"]),
+    "kill broker": _Habit(3, 1.0, 5.0, BROKERS, ["brokers"]),
+    "freeze broker": _Habit(2, 2.0, 6.0, BROKERS, ["brokers"]),
+    "kill postgres": _Habit(2, 0.0, 3.0, ("postgres",), ["stores"]),
+    "freeze postgres": _Habit(2, 1.0, 5.0, ("postgres",), ["stores"]),
+    "kill mlflow": _Habit(2, 0.0, 2.0, ("mlflow",), ["stores"]),
+    "freeze mlflow": _Habit(2, 2.0, 7.0, ("mlflow",), ["stores"]),
     "cut": _Habit(3, 0.0, 0.0, PROXIES),
     "refuse": _Habit(2, 1.0, 5.0, PROXIES),
     "delay": _Habit(2, 2.0, 6.0, PROXIES),
     "swallow and hang": _Habit(3, 1.0, 5.0, PROXIES),
     "swallow and close": _Habit(3, 1.0, 4.0, PROXIES),
     "hold writes": _Habit(3, 4.0, 12.0, ("mlflow",)),
-    "hold writes and kill": _Habit(3, 11.0, 15.0, ("mlflow",)),
-    "add partitions": _Habit(1, 0.0, 0.0, (FEEDBACK_TOPIC,), "partitions"),
+    "hold writes and kill": _Habit(3, 9.0, 12.0, ("mlflow",), ["mlflow", "stores"]),
+    "add partitions": _Habit(1, 0.0, 0.0, (FEEDBACK_TOPIC,), ["partitions"]),
 }
 
 _FIRST: Final = 2.0
@@ -84,9 +85,9 @@ class Fault:
     seconds: float
 
     @property
-    def lane(self) -> str:
-        """Give what has one fault at a time."""
-        return _HABITS[self.kind].lane or self.target
+    def lanes(self) -> tuple[str, ...]:
+        """Give what has one fault at a time, sorted."""
+        return tuple(sorted(_HABITS[self.kind].lanes or [self.target]))
 
     @property
     def end(self) -> float:
@@ -140,4 +141,5 @@ def _draw(randomness: random.Random, length: float) -> Fault:
 def _collide(one: Fault, other: Fault) -> bool:
     if one.kind == other.kind == "add partitions":
         return True
-    return one.lane == other.lane and one.at < other.end + _BETWEEN and other.at < one.end + _BETWEEN
+    shared = set(one.lanes) & set(other.lanes)
+    return bool(shared) and one.at < other.end + _BETWEEN and other.at < one.end + _BETWEEN

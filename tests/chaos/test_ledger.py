@@ -19,6 +19,7 @@ from contracts import identity
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 NOON_MS = int(NOON.timestamp() * 1000)
+RETRY = "x-feedback-retry-1s"
 TOPIC, CHATS = "x-feedback-submitted", "x-chat-completed"
 OLD, NEW, GONE, ORPHAN, WITHDRAWN = (UUID(int=n, version=4) for n in range(5))
 REQUEST, NEVER = "x-1", "x-2"
@@ -112,6 +113,11 @@ ROW = Assessment(
 )
 
 
+def parked(topic: str, reason: str = "no_trace") -> Held:
+    headers = (*LOG[0].headers, ("feedback-reason", reason.encode()))
+    return replace(LOG[0], topic=topic, milliseconds=NOON_MS + 90, headers=headers)
+
+
 def right() -> Evidence:
     return Evidence(
         acks=[Ack(h.topic, h.partition, h.offset, h.key, h.value) for h in LOG],
@@ -182,6 +188,10 @@ CHANGES: dict[str, tuple[str, Callable[[Evidence], None]]] = {
         "outcome",
         lambda e: setattr(e, "receipts", [*R, receipt(NEW, ANNA, "superseded")]),
     ),
+    "logged, and told again as superseded": (
+        "outcome",
+        lambda e: setattr(e, "receipts", [*R, receipt(OLD, ANNA, "logged")]),
+    ),
     "an orphan is logged": (
         "outcome",
         lambda e: setattr(e, "receipts", [*without(list(R), 2), receipt(ORPHAN, BEN, "logged")]),
@@ -228,17 +238,17 @@ def test_one_thing_changed_is_seen(wrong: str, change: Callable[[Evidence], None
     assert wrongs(evidence) == set(wrong.split())
 
 
-def test_what_was_logged_may_be_told_again_as_superseded_once_it_is() -> None:
+def test_an_older_version_may_have_been_logged_first_and_anything_may_be_told_twice() -> None:
     evidence = right()
-    evidence.receipts = [*R, receipt(OLD, ANNA, "logged"), receipt(NEW, ANNA, "logged")]
+    evidence.receipts = [*without(list(R), 1), receipt(OLD, ANNA, "logged"), receipt(NEW, ANNA, "logged")]
     assert wrongs(evidence) == set()
 
 
 def test_a_commit_may_pass_what_was_parked_before() -> None:
     evidence = right()
     evidence.receipts = [receipt(NEW, ANNA, "logged", ms=200), *R[1:]]
-    evidence.parked = [replace(LOG[0], topic="x-feedback-retry-1s", milliseconds=NOON_MS + 90)]
-    later = Commit("x-feedback-retries", "x-feedback-retry-1s", 0, 1, NOON_MS + 300)
+    evidence.parked = [parked(RETRY)]
+    later = Commit("x-feedback-retries", RETRY, 0, 1, NOON_MS + 300)
     evidence.commits = [*evidence.commits, later]
     assert wrongs(evidence) == set()
 
@@ -248,11 +258,19 @@ def test_a_commit_may_pass_what_was_parked_before() -> None:
 )
 def test_a_parked_record_is_committed_once_it_is_told(offset: int, told: int, wrong: set[str]) -> None:
     evidence = right()
-    retry = "x-feedback-retry-1s"
-    evidence.parked = [replace(LOG[0], topic=retry, milliseconds=NOON_MS + 90)]
+    evidence.parked = [parked(RETRY)]
     evidence.receipts = [receipt(NEW, ANNA, "logged", ms=told), *R[1:]]
-    evidence.commits = [*evidence.commits, Commit("x-feedback-retries", retry, 0, offset, NOON_MS + 300)]
+    evidence.commits = [*evidence.commits, Commit("x-feedback-retries", RETRY, 0, offset, NOON_MS + 300)]
     assert wrongs(evidence) == wrong
+
+
+def test_what_is_parked_for_a_look_alone_has_had_its_outcome() -> None:
+    evidence = right()
+    evidence.parked = [parked(RETRY, "look_again")]
+    evidence.commits = [*evidence.commits, Commit("x-feedback-retries", RETRY, 0, 1, NOON_MS + 300)]
+    assert wrongs(evidence) == set()
+    evidence.receipts = [receipt(NEW, ANNA, "logged", ms=150), *R[1:]]
+    assert wrongs(evidence) == {"commit"}
 
 
 def test_a_trace_that_came_too_late_to_be_sure_leaves_both_ends_open() -> None:
