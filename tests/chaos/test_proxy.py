@@ -182,5 +182,5 @@ def test_a_server_that_is_away_resets_its_clients() -> None:
     with socket.socket() as unused:
         unused.bind((HOST, 0))
         port = unused.getsockname()[1]
-        with Proxy(port) as proxy, connect(proxy) as client, pytest.raises(ConnectionResetError):
+        with Proxy(port) as proxy, pytest.raises(ConnectionResetError), connect(proxy) as client:
             client.recv(1000)
