@@ -68,7 +68,7 @@ class Havoc:
             case "freeze broker" | "freeze postgres" | "freeze mlflow":
                 return await self._freeze_part(fault.target)
             case "hold writes" | "hold writes and kill":
-                return self._hold(self.proxies[fault.target], kill=fault.kind == "hold writes and kill")
+                return self._hold(fault)
             case "cut" | "refuse" | "delay" | "swallow and hang" | "swallow and close":
                 return self._network(fault)
             case "add partitions":
@@ -127,29 +127,34 @@ class Havoc:
                 proxy.swallow("close")
         return lambda: asyncio.to_thread(proxy.heal)
 
-    def _hold(self, proxy: Proxy, *, kill: bool) -> Callable[[], Awaitable[None]]:
+    def _hold(self, fault: Fault) -> Callable[[], Awaitable[None]]:
         """Hold edits back, so that they come late: after their writer has given up, or has been killed."""
+        proxy = self.proxies[fault.target]
         held = proxy.hold(_EDIT, _HELD)
-        killing = asyncio.create_task(self._kill_writers(held)) if kill else None
+        kill = fault.kind == "hold writes and kill"
+        holding = asyncio.create_task(self._hold_so_long(held, fault.seconds, kill=kill))
 
         async def release() -> None:
-            if killing is not None and held.caught.is_set():
-                await killing
-            elif killing is not None:
-                killing.cancel()
+            if held.caught.is_set():
+                await holding
+            else:
+                holding.cancel()
             self.note(f"held {_HELD - held.left} edits")
             proxy.heal()
             held.release()
 
         return release
 
-    async def _kill_writers(self, held: Held) -> None:
+    async def _hold_so_long(self, held: Held, seconds: float, *, kill: bool) -> None:
+        """From the moment when the first is caught, which may be seconds after the fault began."""
         while not held.caught.is_set():  # noqa: ASYNC110 - it is set in another thread
             await asyncio.sleep(_LOOK_SECONDS)
-        for name in CONSUMERS:
+        caught = time.monotonic()
+        for name in CONSUMERS if kill else ():
             await self.fleet.kill(name)
             await self.fleet.start(name)
-        self.note("killed those whose edits are held")
+            self.note(f"killed {name}, as an edit is held")
+        await asyncio.sleep(max(0.0, caught + seconds - time.monotonic()))
 
     def _add_partitions(self, topic: str) -> None:
         there = self.kafka.topics(topic)[topic]

@@ -8,7 +8,6 @@ from typing import Any, Final, TypeVar
 
 from confluent_kafka import (
     Consumer,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -17,7 +16,6 @@ from confluent_kafka import (
 from confluent_kafka.admin import (  # type: ignore[attr-defined]  # it exports all three
     AdminClient,
     NewPartitions,
-    OffsetSpec,
 )
 
 T = TypeVar("T")
@@ -56,38 +54,67 @@ class Commit:
 
 
 class KafkaLog:
-    """Reads a cluster from outside; all methods block."""
+    """Reads a cluster from outside; all methods block.
+
+    By plain consumers alone: librdkafka's admin client crashed the process when it asked for offsets while
+    leaders moved.
+    """
 
     def __init__(self, bootstrap: str) -> None:
         self._bootstrap = bootstrap
-        self._admin = AdminClient({"bootstrap.servers": bootstrap, "log_level": 0})
+        self._askers: dict[str, Consumer] = {}
+
+    def close(self) -> None:
+        """Disconnect."""
+        for asker in self._askers.values():
+            asker.close()
+        self._askers.clear()
 
     def topics(self, prefix: str) -> dict[str, int]:
         """Give the topics that begin so, with their number of partitions."""
-        found = self._admin.list_topics(timeout=_ASK_SECONDS).topics
+        found = self._asker().list_topics(timeout=_ASK_SECONDS).topics
         return {name: len(topic.partitions) for name, topic in found.items() if name.startswith(prefix)}
 
     def ends(self, topics: Iterable[str]) -> dict[Place, int]:
         """Give where each partition ends now."""
         counts = self.topics("")
         places = [TopicPartition(topic, n) for topic in topics for n in range(counts.get(topic, 0))]
-        if not places:
-            return {}
-        asked = self._admin.list_offsets(
-            {place: OffsetSpec.latest() for place in places}, request_timeout=_ASK_SECONDS
-        )
-        return {(place.topic, place.partition): future.result().offset for place, future in asked.items()}
+        asker = self._asker()
+        return {
+            (place.topic, place.partition): asker.get_watermark_offsets(place, timeout=_ASK_SECONDS)[1]
+            for place in places
+        }
 
-    def committed(self, group: str) -> dict[Place, int]:
-        """Give where a group reads on."""
-        (future,) = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group)], request_timeout=_ASK_SECONDS
-        ).values()
-        return {(p.topic, p.partition): p.offset for p in future.result().topic_partitions if p.offset >= 0}
+    def committed(self, group: str, places: Iterable[Place]) -> dict[Place, int]:
+        """Give where a group reads on, of these partitions."""
+        asked = [TopicPartition(*place) for place in places]
+        told = self._asker(group).committed(asked, timeout=_ASK_SECONDS)
+        for place in told:
+            if place.error is not None:
+                raise KafkaException(place.error)
+        return {(place.topic, place.partition): place.offset for place in told if place.offset >= 0}
+
+    def _asker(self, group: str = "chaos-asker") -> Consumer:
+        if group not in self._askers:
+            self._askers[group] = self._consumer(group)
+        return self._askers[group]
+
+    def _consumer(self, group: str) -> Consumer:
+        return Consumer(
+            {
+                "bootstrap.servers": self._bootstrap,
+                "group.id": group,
+                "enable.auto.commit": False,
+                "auto.offset.reset": "earliest",
+                "enable.partition.eof": True,
+                "log_level": 0,
+            }
+        )
 
     def add_partitions(self, topic: str, count: int) -> None:
         """Make so many partitions out of those that a topic has."""
-        for future in self._admin.create_partitions([NewPartitions(topic, count)]).values():
+        admin = AdminClient({"bootstrap.servers": self._bootstrap, "log_level": 0})
+        for future in admin.create_partitions([NewPartitions(topic, count)]).values():
             future.result()
 
     def read(self, topic: str, start: Mapping[Place, int] | None = None) -> list[Held]:
@@ -107,16 +134,7 @@ class KafkaLog:
         ends = {place: end for place, end in self.ends([topic]).items() if end > start.get(place, 0)}
         if not ends:
             return []
-        consumer = Consumer(
-            {
-                "bootstrap.servers": self._bootstrap,
-                "group.id": "chaos-reader",
-                "enable.auto.commit": False,
-                "auto.offset.reset": "earliest",
-                "enable.partition.eof": True,
-                "log_level": 0,
-            }
-        )
+        consumer = self._consumer("chaos-reader")
         try:
             consumer.assign([TopicPartition(*place, start.get(place, 0)) for place in ends])
             return _read_to(consumer, set(ends), take)

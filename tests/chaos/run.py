@@ -47,17 +47,19 @@ _THREADS: Final = 24
 _GROUPS: Final = {"feedback-chats": "chat-completed", "feedback-logger": "feedback-submitted"}
 _RETRIES_GROUP: Final = "feedback-retries"
 _RETRY_TOPICS: Final = "feedback-retry-"
-_SURE_SECONDS: Final = 6.0
-"""A trace that can be found so soon after its feedback must be found: all attempts take longer than this."""
+_SURE_SECONDS: Final = 15.0
+"""A trace that can be found so soon after its feedback must be found: all attempts take 4 * 1 s + 4 * 3 s."""
 
-_ENVIRONMENT: Final = {
+_SETTINGS: Final[Mapping[str, object]] = {
     # Kafka's least: a frozen or killed consumer is missed sooner.
-    "FEEDBACK_KAFKA_SESSION_TIMEOUT_MS": "6000",
-    "FEEDBACK_BATCH_MAX_RECORDS": "100",
-    "FEEDBACK_RETRY_DELAYS": "1s,3s",
-    "FEEDBACK_RETRY_ATTEMPTS": "4,4",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "5",
+    "kafka_session_timeout_ms": 6000,
+    "batch_max_records": 100,
+    "retry_delays": ("1s", "3s"),
+    "retry_attempts": (4, 4),
+    # A write is begun within a third of it, and held for at most 12 s by `hold writes and kill`.
+    "request_lifetime_seconds": 24,
 }
+_MLFLOW_SECONDS: Final = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 
 
 @dataclass(slots=True)
@@ -114,7 +116,7 @@ async def _run(stack: Stack, schedule: Schedule, events: int, folder: Path) -> R
     assert stack.home is not None
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
     began = time.monotonic()
-    settings = make_settings(stack, topic_partitions=_PARTITIONS, http_port=0)
+    settings = make_settings(stack, topic_partitions=_PARTITIONS, http_port=0, **_SETTINGS)
     await create_topics(settings)
     plan = plan_traffic(
         schedule.seed,
@@ -123,7 +125,10 @@ async def _run(stack: Stack, schedule: Schedule, events: int, folder: Path) -> R
         begin=datetime.now(UTC),
         prefix=f"{settings.topic_prefix}",
     )
-    with _proxied(stack, settings) as (proxies, seen), Consumers(seen, folder, **_ENVIRONMENT) as consumers:
+    with (
+        _proxied(stack, settings) as (proxies, seen),
+        Consumers(seen, folder, **_MLFLOW_SECONDS) as consumers,
+    ):
         run = _Run(stack, schedule, settings, plan, folder, proxies, consumers)
         return await run.result(began)
 
@@ -207,6 +212,7 @@ class _Run:
         self._write_down(ledger)
         self._notes.close()
         self._clients.close()
+        self._kafka.close()
         return Result(self._schedule, ledger, time.monotonic() - began, self._folder, self._fleet.peak_mib)
 
     async def _play(self) -> None:
@@ -259,8 +265,9 @@ class _Run:
             groups[_RETRIES_GROUP] = retries
         lags = {}
         for group, names in groups.items():
-            committed = self._kafka.committed(prefix + group)
-            for place, end in self._kafka.ends(names).items():
+            ends = self._kafka.ends(names)
+            committed = self._kafka.committed(prefix + group, ends)
+            for place, end in ends.items():
                 if (lag := end - committed.get(place, 0)) > 0:
                     lags[f"{group} {place[0]}[{place[1]}]"] = lag
         return lags
