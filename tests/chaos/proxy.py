@@ -48,6 +48,8 @@ class _Connection:
     client: asyncio.StreamWriter
     server: asyncio.StreamWriter
     has_lost: bool = False
+    was_held: bool = False
+    has_no_server: bool = False
 
     def reset(self) -> None:
         for writer in (self.client, self.server):
@@ -176,10 +178,16 @@ class Proxy:
             held = self._held
             if held is not None and held.left and held.match in data:
                 held.left -= 1
+                connection.was_held = True
                 await held.hold()
+                if connection.has_no_server:
+                    # A web server ends a connection that is silent for some seconds; the request still comes.
+                    await self._reconnect(connection)
             if not await _write(connection.server, data):
                 break
-        _end_of_stream(connection.server)
+        # A web server drops a request whose client has hung up; what a buffering proxy sends late stands.
+        if not connection.was_held:
+            _end_of_stream(connection.server)
 
     async def _replies(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
         while data := await _read(reader):
@@ -193,7 +201,20 @@ class Proxy:
             elif not await _write(connection.client, data):
                 # The client is gone; what it asked for still reaches the server.
                 connection.has_lost = True
+        connection.has_no_server = True
         _end_of_stream(connection.client)
+
+    async def _reconnect(self, connection: _Connection) -> None:
+        _reset(connection.server)
+        reader, connection.server = await asyncio.open_connection(*self._upstream, limit=_CHUNK)
+        task = asyncio.create_task(_drain(reader))
+        self._pumps.add(task)
+        task.add_done_callback(self._pumps.discard)
+
+
+async def _drain(reader: asyncio.StreamReader) -> None:
+    while await _read(reader):
+        pass
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:

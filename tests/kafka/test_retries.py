@@ -85,6 +85,8 @@ async def early_feedback(settings: Settings, publisher: FeedbackPublisher, consu
     for number in range(EARLY + 1):
         with mlflow.start_span("chat") as span:
             traces.append(Trace(request_id(settings, number), span.trace_id))
+        if number % 500 == 0:
+            mlflow.flush_trace_async_logging()  # its queue holds a thousand
     mlflow.flush_trace_async_logging()
     ready = traces.pop()
     events = [feedback(trace.request_id, number) for number, trace in enumerate(traces)]
