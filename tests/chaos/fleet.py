@@ -67,6 +67,7 @@ class Fleet:
                 if (status := running.process.poll()) is not None:
                     self.ended.append(f"{name} ended by itself with status {status}: {running.log}")
                     self._note(self.ended[-1])
+                    self._running.pop(name, None)
                     await self.start(name)
             await asyncio.sleep(_WATCH_SECONDS)
 
