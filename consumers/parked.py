@@ -110,7 +110,7 @@ class ParkedDriver:
         """Settle a batch, each record when it is due, unless the partitions go to somebody else meanwhile."""
         waiting = list(raw)
         while waiting and not self.ended:
-            head = min(due_at(record, self._delay) for record in waiting)
+            head = min(due_at(record, self._delay) for record in heads(waiting))
             try:
                 is_ours = await self._wait(head, consumer)
             except StoppedError:
@@ -128,6 +128,14 @@ class ParkedDriver:
                 return True
             await self._patience.sleep(min(rest, _LONGEST_SLEEP))
         return False
+
+
+def heads(raw: Sequence[RawRecord]) -> list[RawRecord]:
+    """Give the first record of each partition: one that is due earlier behind it has to wait for it."""
+    found: dict[TopicPartition, RawRecord] = {}
+    for record in raw:
+        found.setdefault(TopicPartition(record.topic, record.partition), record)
+    return list(found.values())
 
 
 def split_due(

@@ -161,6 +161,16 @@ async def test_each_is_settled_when_it_is_due_and_committed_at_once() -> None:
     assert consumer.commits == [{0: 2}, {0: 3}, {0: 4}]
 
 
+async def test_what_is_due_behind_what_is_not_waits_for_it_and_nothing_is_committed_before() -> None:
+    """Two processes that park at once write due times that are out of order by milliseconds."""
+    clock, consumer = Clock(), FakeConsumer()
+    seen = Seen(clock)
+    raw = [parked(at_, offset=n, value=str(n).encode()) for n, at_ in enumerate([0.25, 0, 0.5])]
+    await driver(clock, seen).handle(raw, cast("SteadyConsumer", consumer))
+    assert seen.batches == [(10.25, [0, 1]), (10.5, [2])]
+    assert consumer.commits == [{0: 2}, {0: 3}]
+
+
 async def test_what_went_to_somebody_else_meanwhile_is_left_alone() -> None:
     clock, consumer = Clock(), FakeConsumer()
     seen = Seen(clock)
