@@ -2,8 +2,10 @@
 
 import asyncio
 import signal
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import Final
 
 import mlflow
 import structlog
@@ -12,9 +14,14 @@ from faststream.asgi import AsgiFastStream, AsgiResponse, get
 from pydantic_core import to_json
 
 from consumers.bootstrap import ConsumerName, Runtime, build
+from consumers.kafka_answers import kafka_answers
 from consumers.settings import Settings
+from consumers.watchdog import LoopGuard, Watchdog
 
 log = structlog.get_logger(__name__)
+
+_ENDING_SECONDS: Final = 15
+"""For all that comes after the last batch."""
 
 
 class _Server(uvicorn.Server):
@@ -38,9 +45,11 @@ async def serve(settings: Settings, names: Collection[ConsumerName]) -> None:
     """
     failures: list[BaseException] = []
     server: _Server | None = None
+    guard = LoopGuard(settings.stall_seconds)
 
     def fail(error: BaseException) -> None:
         failures.append(error)
+        guard.end_within(settings.shutdown_seconds + _ENDING_SECONDS)
         stop()
 
     def stop() -> None:
@@ -49,7 +58,8 @@ async def serve(settings: Settings, names: Collection[ConsumerName]) -> None:
 
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
     runtime = build(settings, names, fail=fail)
-    app = _app(runtime)
+    watchdog = _watchdog(runtime, fail)
+    app = _app(runtime, watchdog)
     config = uvicorn.Config(
         app, host=settings.http_host, port=settings.http_port, log_config=None, access_log=False
     )
@@ -57,6 +67,8 @@ async def serve(settings: Settings, names: Collection[ConsumerName]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     log.info("starting", consumers=sorted(names), kafka=settings.kafka.bootstrap_servers)
+    guard.start()
+    watching = asyncio.create_task(watchdog.run())
     try:
         await server.serve()
     except SystemExit:
@@ -64,19 +76,34 @@ async def serve(settings: Settings, names: Collection[ConsumerName]) -> None:
         msg = f"nothing can listen on {place} (it may be in use); set FEEDBACK_HTTP_PORT, 0 takes a free one"
         raise ConsumerEndedError(msg) from None
     finally:
+        watching.cancel()
         await runtime.close()
     log.info("stopped", consumers=sorted(names))
-    if failures:
+    if not failures:
+        guard.close()
+    else:
         msg = f"a consumer ended: {type(failures[0]).__name__}; the log says where"
         raise ConsumerEndedError(msg) from failures[0]
 
 
-def _app(runtime: Runtime) -> AsgiFastStream:
+def _watchdog(runtime: Runtime, fail: Callable[[BaseException], None]) -> Watchdog:
+    return Watchdog(
+        runtime.broker.loops,
+        seconds=runtime.settings.stall_seconds,
+        answers=partial(kafka_answers, runtime.settings.kafka),
+        patience=runtime.patience,
+        gauges=runtime.metrics,
+        fail=fail,
+    )
+
+
+def _app(runtime: Runtime, watchdog: Watchdog) -> AsgiFastStream:
     @get
     async def healthz(_scope: object) -> AsgiResponse:
-        """Tell whether the process works: 200, or 500 when a consumer has ended."""
+        """Tell whether the process works: 200, or 500 when a consumer has ended or stands still."""
         ended = [driver.name for driver in runtime.drivers if driver.ended]
-        return _json({"ended": ended}, 500 if ended else 200)
+        body = {"ended": ended, "stalled": watchdog.stalled}
+        return _json(body, 500 if any(body.values()) else 200)
 
     @get
     async def readyz(_scope: object) -> AsgiResponse:

@@ -10,11 +10,13 @@ from aiokafka import ConsumerRecord
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker
 from faststream.kafka.message import FAKE_CONSUMER, KafkaAckableMessage
+from faststream.kafka.subscriber.usecase import BatchSubscriber
 
 from consumers.driver import Driver, described
 from consumers.lenient import CHUNK_BYTES, RawRecord
 from consumers.parked import ParkedDriver
 from consumers.steady import SteadyConsumer
+from consumers.watchdog import Loop
 from contracts.kafka import KafkaSettings
 from pipeline.patience import StoppedError
 
@@ -23,6 +25,8 @@ log = structlog.get_logger(__name__)
 _A_DAY_MS: Final = 24 * 3600 * 1000
 _HEARTBEATS: Final = 3
 """Heartbeats within a session: Kafka's own advice."""
+_METADATA_MS: Final = 30_000
+"""How soon new partitions are seen; a request to one broker each time."""
 _FETCH_BYTES: Final = 8 * 1024 * 1024
 
 
@@ -61,6 +65,15 @@ class PipelineBroker(KafkaBroker):
         self._fail = fail
         self._session_timeout_ms = session_timeout_ms
         self.started = False
+        self._added: list[tuple[Driver, str, str, BatchSubscriber]] = []
+
+    def loops(self) -> list[Loop]:
+        """Give the loops that run now."""
+        return [
+            Loop(driver.name, group, topic, subscriber.consumer)
+            for driver, topic, group, subscriber in self._added
+            if subscriber.running and isinstance(subscriber.consumer, SteadyConsumer)
+        ]
 
     async def start(self) -> None:
         """Start all subscribers, once what they need is there."""
@@ -79,7 +92,7 @@ class PipelineBroker(KafkaBroker):
         await super()._connect()
         options = self._kafka.options()
         del options["client_id"]
-        builder = partial(SteadyConsumer, **options)
+        builder = partial(SteadyConsumer, **options, metadata_max_age_ms=_METADATA_MS)
         self.config.broker_config.builder = builder
         return builder
 
@@ -106,6 +119,7 @@ class PipelineBroker(KafkaBroker):
             decoder=decode_raw,
             title=driver.name,
         )
+        self._added.append((driver, topic, group, subscriber))
 
         @subscriber
         async def handle(batch: tuple[RawRecord, ...]) -> None:

@@ -1,10 +1,12 @@
 """`Metrics` for Prometheus."""
 
+from typing import get_args
+
 from faststream.asgi.types import ASGIApp
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, make_asgi_app
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, make_asgi_app
 
 from pipeline.metrics import Stage
-from pipeline.outcomes import Dependency, ParkReason
+from pipeline.outcomes import DeadReason, Dependency, ParkReason
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60)
 
@@ -58,6 +60,30 @@ class PrometheusMetrics:
             ["dependency"],
             registry=self.registry,
         )
+        self._loop_age = Gauge(
+            "feedback_loop_age_seconds",
+            "Seconds for which a loop has shown no life, declared waits excepted",
+            ["consumer", "topic"],
+            registry=self.registry,
+        )
+        self._lag = Gauge(
+            "feedback_lag_records",
+            "Records in the partitions of this process that it has not read yet",
+            ["consumer", "topic"],
+            registry=self.registry,
+        )
+        # For process_start_time_seconds, which tells restarts, and the memory.
+        ProcessCollector(registry=self.registry)
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Show from the first scrape on what alerts count: an increase from nothing is not seen."""
+        for reason in get_args(DeadReason):
+            self._outcomes.labels("dead-lettered", reason)
+        for outcome in ("indexed", "dead-lettered"):
+            self._chats.labels(outcome)
+        for dependency in get_args(Dependency):
+            self._away.labels(dependency)
 
     def batch(self, consumer: str, records: int, seconds: float) -> None:
         """Count a settled batch."""
@@ -85,6 +111,11 @@ class PrometheusMetrics:
     def away(self, dependency: Dependency, *, is_away: bool) -> None:
         """Tell that a dependency gives no answer, or answers again."""
         self._away.labels(dependency).set(int(is_away))
+
+    def loop(self, consumer: str, topic: str, *, age: float, lag: int) -> None:
+        """Tell for how long a loop has shown no life, and how many records its partitions hold unread."""
+        self._loop_age.labels(consumer, topic).set(age)
+        self._lag.labels(consumer, topic).set(lag)
 
     def asgi(self) -> ASGIApp:
         """Give the ASGI app of ``/metrics``."""

@@ -76,6 +76,7 @@ class Settings(BaseSettings):
 
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=0, le=65_535, description="health and metrics; 0: a free one")
+    stall_seconds: int = Field(default=300, ge=2, description="a consumer that stands still for so long ends")
     shutdown_seconds: int = Field(default=30, ge=1, le=3600)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"

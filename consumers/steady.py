@@ -9,6 +9,8 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import KafkaError
 
 from consumers.lenient import RawRecord, fetch_past_hostile
+from consumers.pulse import Progress, Pulse
+from pipeline.patience import WATCHED
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +25,7 @@ class SteadyConsumer(AIOKafkaConsumer):
         super().__init__(*args, **kwargs)
         self.epoch = 0
         self.read_in = 0
+        self.pulse = Pulse()
         self._next: dict[TopicPartition, int] = {}
 
     def subscribe(
@@ -48,6 +51,8 @@ class SteadyConsumer(AIOKafkaConsumer):
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> dict[TopicPartition, list[RawRecord]]:
         """Read a batch; a record that aiokafka cannot decode comes with its header keys surrogate-escaped."""
+        WATCHED.set(self.pulse)
+        self.pulse.reads()
         try:
             batch = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
         except UnicodeDecodeError:
@@ -55,7 +60,23 @@ class SteadyConsumer(AIOKafkaConsumer):
         self.read_in = self.epoch
         for partition, records in batch.items():
             self._next[partition] = records[-1].offset + 1
+        self.pulse.has_read()
         return batch
+
+    def progress(self) -> dict[TopicPartition, Progress]:
+        """Give how far each partition was read; nothing while they are assigned anew."""
+        subscription = self._subscription.subscription
+        assignment = subscription.assignment if subscription is not None else None
+        if assignment is None or not assignment.active:
+            return {}
+        states = {partition: assignment.state_value(partition) for partition in assignment.tps}
+        return {
+            partition: Progress(
+                state.position if state.has_valid_position else None, state.lso, state.timestamp
+            )
+            for partition, state in states.items()
+            if not state.paused
+        }
 
     async def _read_hostile(self, max_records: int | None) -> dict[TopicPartition, list[RawRecord]]:
         """Rewind to what was handed out last, then read the partition with the hostile record ourselves."""

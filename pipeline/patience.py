@@ -1,8 +1,10 @@
 """Waiting for what is away: no attempt is counted, nothing is given up, and a stop is heard at once."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final, Protocol, TypeVar
 
 import structlog
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
@@ -21,6 +23,40 @@ log = structlog.get_logger(__name__)
 
 class StoppedError(Exception):
     """The process was told to stop while it waited; what it was about to do is not committed."""
+
+
+class Watched(Protocol):
+    """Whoever is watched for standing still."""
+
+    waits: int
+
+    def beat(self) -> None:
+        """Note that it is alive."""
+
+
+WATCHED: ContextVar[Watched | None] = ContextVar("watched", default=None)
+"""Whoever works in this task, for a watchdog; nobody where there is none."""
+
+
+@contextmanager
+def declared_wait() -> Iterator[None]:
+    """Wait on purpose, for as long as it takes, and be alive at the end."""
+    watched = WATCHED.get()
+    if watched is None:
+        yield
+        return
+    watched.waits += 1
+    try:
+        yield
+    finally:
+        watched.waits -= 1
+        watched.beat()
+
+
+def alive() -> None:
+    """Tell a watchdog that a long work goes on."""
+    if (watched := WATCHED.get()) is not None:
+        watched.beat()
 
 
 class Patience:
@@ -65,12 +101,13 @@ class Patience:
             StoppedError: when told to stop.
 
         """
-        try:
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
-        except TimeoutError:
-            return
-        raise StoppedError
+        with declared_wait():
+            try:
+                async with asyncio.timeout(seconds):
+                    await self._stopping.wait()
+            except TimeoutError:
+                return
+            raise StoppedError
 
     def missed(self, dependency: Dependency, detail: str) -> None:
         """Note that a dependency gives no answer.
@@ -79,6 +116,7 @@ class Patience:
             StoppedError: when told to stop, so that whoever waits for it ends.
 
         """
+        alive()
         if dependency not in self.away:
             log.warning("dependency_away", dependency=dependency, detail=detail)
             self._metrics.away(dependency, is_away=True)

@@ -13,6 +13,8 @@ from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.tracking._tracking_service.utils import _get_store
 from requests.exceptions import RetryError
 
+from pipeline.patience import alive
+
 T = TypeVar("T")
 
 Finding = Literal["missing", "refused", "away", "failed", "unclear"]
@@ -104,7 +106,10 @@ class MlflowThreads:
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
         """Run a function in one of the threads."""
-        return await asyncio.get_running_loop().run_in_executor(self._pool, partial(function, *args))
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, partial(function, *args))
+        finally:
+            alive()  # a batch may take long where MLflow is slow, but each request is bounded
 
     def close(self) -> None:
         """End the threads once their requests have ended."""

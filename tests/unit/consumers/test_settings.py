@@ -170,6 +170,7 @@ FULL: dict[str, Any] = {
     "resolve_window_minutes": 3,
     "http_host": "0.0.0.0",  # noqa: S104 - nothing listens
     "http_port": 0,
+    "stall_seconds": 77,
     "shutdown_seconds": 4,
     "log_level": "DEBUG",
     "log_format": "console",

@@ -1,0 +1,28 @@
+"""Whether Kafka would serve a loop that gets nothing: asked by a connection of its own."""
+
+import asyncio
+from collections.abc import Collection
+from typing import Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+
+from contracts.kafka import KafkaSettings
+
+_SECONDS: Final = 10
+
+
+async def kafka_answers(kafka: KafkaSettings, group: str, partitions: Collection[TopicPartition]) -> bool:
+    """Ask the group's coordinator and the partitions' leaders, with the rights that any consumer has."""
+    consumer = AIOKafkaConsumer(**kafka.options(), group_id=group, enable_auto_commit=False)
+    try:
+        async with asyncio.timeout(_SECONDS):
+            await consumer.start()
+            await consumer.end_offsets(list(partitions))
+            for partition in list(partitions)[:1]:
+                await consumer.committed(partition)
+    except (KafkaError, OSError, TimeoutError):
+        return False
+    finally:
+        await asyncio.wait({asyncio.ensure_future(consumer.stop())}, timeout=_SECONDS)
+    return True
