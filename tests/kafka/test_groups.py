@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import signal
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -30,6 +31,8 @@ from contracts.events import ChatCompleted, FeedbackSubmitted
 from contracts.publisher import FeedbackPublisher
 from ops.admin import admin_client
 from ops.topics import create_topics
+
+log = logging.getLogger(__name__)
 
 SESSION_SECONDS = 6
 """The shortest that Kafka's brokers allow by default."""
@@ -71,6 +74,7 @@ async def committed(settings: Settings) -> dict[TopicPartition, int]:
 async def members(settings: Settings) -> int:
     """Give how many members of the feedback group have partitions."""
     async with admin_client(settings.kafka) as admin:
+        response: Any
         (response,) = await admin.describe_consumer_groups([settings.group(FEEDBACK_GROUP)])
     _, _, state, _, _, found, *_ = response.groups[0]
     return len(found) if state == "Stable" else 0
@@ -104,7 +108,7 @@ async def assert_each_is_logged_once(settings: Settings, events: Sequence[Feedba
     logged = Counter(r.event_id for r in {r.receipt_id: r for r in told}.values() if r.outcome == "logged")
     assert [event for event in events if logged[event.event_id] != 1] == []
     assert await dead_letters(settings) == []
-    print(f"\n{len(events)} events, {len(told) - len({r.receipt_id for r in told})} receipts told again")
+    log.info("%d events, %d receipts told again", len(events), len(told) - len({r.receipt_id for r in told}))
 
 
 def actions(running: Running) -> Counter[str]:
@@ -129,8 +133,10 @@ async def test_a_frozen_member_that_comes_back_takes_nothing_back(
     before = await committed(settings)
 
     frozen.process.send_signal(signal.SIGCONT)
-    left = lambda: actions(frozen)["commit_skipped"] + actions(frozen)["commit_failed"]  # noqa: E731
-    await wait_until(lambda: bool(left()), seconds=30, what="the zombie has ended its batch")
+    left = ("commit_skipped", "commit_failed")
+    await wait_until(
+        lambda: any(actions(frozen)[name] for name in left), seconds=30, what="its batch has ended"
+    )
     await wait_for_members(settings, 2)
     await wait_until_settled(settings, seconds=30)
     assert await committed(settings) == before
@@ -184,16 +190,16 @@ async def test_added_partitions_are_read_from_their_beginning(
     await wait_for(settings, 10)
     topics = (settings.topics.chat_completed, settings.topics.feedback_submitted)
     async with admin_client(settings.kafka) as admin:
-        await admin.create_partitions({topic: NewPartitions(new) for topic in topics})
+        await admin.create_partitions({topic: NewPartitions(total_count=new) for topic in topics})
     late = [feedback(traces, 1000 + number) for number in range(200)]
     chats = [ChatCompleted(client_request_id=t.request_id, trace_id=t.trace_id) for t in traces]
     async with AIOKafkaProducer(**settings.kafka.options(), acks="all") as producer:
-        for topic, events in zip(topics, (chats, late), strict=True):
-            await _send(producer, topic, events, range(old, new))
+        await _send(producer, topics[0], chats, range(old, new))
+        await _send(producer, topics[1], late, range(old, new))
     await pouring
     start = asyncio.get_running_loop().time()
     await wait_until_settled(settings, seconds=45)
-    print(f"\nnew partitions settled {asyncio.get_running_loop().time() - start:.1f} s after the last event")
+    log.info("all settled %.1f s after the last event", asyncio.get_running_loop().time() - start)
     assert {p.partition for p in await committed(settings)} >= set(range(old, new))
     await assert_each_is_logged_once(settings, [*early, *late])
 

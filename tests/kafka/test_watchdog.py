@@ -14,6 +14,7 @@ from support.stack import Stack
 from support.waiting import wait_until
 from support.world import assessments, request_id, wait_until_settled, write_traces
 
+from consumers import kafka_answers as asking
 from consumers.bootstrap import FEEDBACK_GROUP
 from consumers.kafka_answers import kafka_answers
 from consumers.settings import Settings
@@ -113,7 +114,7 @@ async def test_a_kafka_that_is_away_is_waited_for(
     away = lambda: running.answers("/readyz", 503, "kafka")  # noqa: E731 - a condition with a name
     await wait_until(away, seconds=25, what="Kafka is seen to be away")
     with pytest.raises(subprocess.TimeoutExpired):
-        running.process.wait(3 * STALL_SECONDS)
+        running.process.wait(2 * STALL_SECONDS)
     local_stack.kill_part(kafka_can_be_frozen, "kafka", signal.SIGCONT)
     await publish(settings, publisher, "first")
     await wait_until(lambda: len(assessments(settings)) == 1, seconds=20, what="the feedback is logged")
@@ -122,10 +123,13 @@ async def test_a_kafka_that_is_away_is_waited_for(
     assert critical(running) == []
 
 
-async def test_kafka_is_asked_as_a_consumer_would_be_served(settings: Settings) -> None:
+async def test_kafka_is_asked_as_a_consumer_would_be_served(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
     group = settings.group(FEEDBACK_GROUP)
     partition = TopicPartition(settings.topics.feedback_submitted, 0)
     assert await kafka_answers(settings.kafka, group, [partition])
+    monkeypatch.setattr(asking, "_SECONDS", 2)
     assert not await kafka_answers(settings.kafka, group, [TopicPartition(f"{settings.topic_prefix}none", 0)])
     nobody = KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
     assert not await kafka_answers(nobody, group, [partition])

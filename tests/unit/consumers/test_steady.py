@@ -140,6 +140,4 @@ async def test_a_partition_that_was_never_read_has_no_position() -> None:
     consumer = SteadyConsumer()
     consumer.assign([P0])  # type: ignore[no-untyped-call]
     assert consumer.progress() == {P0: (None, None, None)}
-    consumer.seek(P0, 7)
-    assert consumer.progress() == {P0: (7, None, None)}
     await consumer.stop()  # type: ignore[no-untyped-call]
