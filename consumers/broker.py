@@ -65,13 +65,13 @@ class PipelineBroker(KafkaBroker):
         self._fail = fail
         self._session_timeout_ms = session_timeout_ms
         self.started = False
-        self._added: list[tuple[Driver, str, str, BatchSubscriber]] = []
+        self._added: list[tuple[str, str, str, BatchSubscriber]] = []
 
     def loops(self) -> list[Loop]:
         """Give the loops that run now."""
         return [
-            Loop(driver.name, group, topic, subscriber.consumer)
-            for driver, topic, group, subscriber in self._added
+            Loop(name, group, topic, subscriber.consumer)
+            for name, group, topic, subscriber in self._added
             if subscriber.running and isinstance(subscriber.consumer, SteadyConsumer)
         ]
 
@@ -119,7 +119,7 @@ class PipelineBroker(KafkaBroker):
             decoder=decode_raw,
             title=driver.name,
         )
-        self._added.append((driver, topic, group, subscriber))
+        self._added.append((driver.name, group, topic, subscriber))
 
         @subscriber
         async def handle(batch: tuple[RawRecord, ...]) -> None:

@@ -108,7 +108,9 @@ async def assert_each_is_logged_once(settings: Settings, events: Sequence[Feedba
     logged = Counter(r.event_id for r in {r.receipt_id: r for r in told}.values() if r.outcome == "logged")
     assert [event for event in events if logged[event.event_id] != 1] == []
     assert await dead_letters(settings) == []
-    log.info("%d events, %d receipts told again", len(events), len(told) - len({r.receipt_id for r in told}))
+    log.warning(
+        "%d events, %d receipts told again", len(events), len(told) - len({r.receipt_id for r in told})
+    )
 
 
 def actions(running: Running) -> Counter[str]:
@@ -199,7 +201,7 @@ async def test_added_partitions_are_read_from_their_beginning(
     await pouring
     start = asyncio.get_running_loop().time()
     await wait_until_settled(settings, seconds=45)
-    log.info("all settled %.1f s after the last event", asyncio.get_running_loop().time() - start)
+    log.warning("all settled %.1f s after the last event", asyncio.get_running_loop().time() - start)
     assert {p.partition for p in await committed(settings)} >= set(range(old, new))
     await assert_each_is_logged_once(settings, [*early, *late])
 

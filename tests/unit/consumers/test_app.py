@@ -9,6 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from consumers.app import _app, _watchdog
 from consumers.bootstrap import Runtime, build
+from consumers.driver import Driver
 from consumers.settings import Settings
 from consumers.watchdog import Watchdog
 
@@ -43,7 +44,8 @@ async def test_a_process_that_works_is_healthy(http: httpx.AsyncClient) -> None:
 
 
 async def test_a_consumer_that_ended_is_unhealthy(http: httpx.AsyncClient, runtime: Runtime) -> None:
-    runtime.drivers[1].ended = True
+    (driver,) = [item for item in runtime.drivers if isinstance(item, Driver) and item.name == "feedback"]
+    driver.ended = True
     assert await answer(http, "/healthz") == (500, {"ended": ["feedback"], "stalled": []})
 
 
