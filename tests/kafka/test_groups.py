@@ -123,14 +123,14 @@ async def test_a_frozen_member_that_comes_back_takes_nothing_back(
 ) -> None:
     """It freezes in the middle of a batch, and thaws when others have settled newer versions of all of it."""
     count = 300
-    frozen = await consumers.start("feedback")
+    frozen = await consumers.start("all")
     await publisher.publish(*[feedback(traces, number) for number in range(count)])
     await wait_for(settings, 30)
     frozen.process.send_signal(signal.SIGSTOP)
     assert len(assessments(settings)) < count
     newest = [feedback(traces, number, version=2) for number in range(count)]
     await publisher.publish(*newest)
-    await consumers.start("feedback")
+    await consumers.start("all")
     await wait_until_settled(settings, seconds=60)
     before = await committed(settings)
 
@@ -152,12 +152,12 @@ async def test_a_rolling_restart_under_load(
     settings: Settings, traces: list[Trace], publisher: FeedbackPublisher, consumers: Consumers
 ) -> None:
     events = [feedback(traces, number) for number in range(900)]
-    running = [await consumers.start("feedback", ready=False) for _ in range(3)]
+    running = [await consumers.start("all", ready=False) for _ in range(3)]
     await wait_for_members(settings, 3)
     pouring = asyncio.create_task(pour(publisher, events, seconds=12))
     for member in running:
         assert await asyncio.to_thread(member.terminate) == 0
-        await consumers.start("feedback")
+        await consumers.start("all")
     await pouring
     await wait_until_settled(settings, seconds=60)
     await assert_each_is_logged_once(settings, events)
@@ -167,10 +167,10 @@ async def test_from_one_member_to_four_and_back(
     settings: Settings, traces: list[Trace], publisher: FeedbackPublisher, consumers: Consumers
 ) -> None:
     events = [feedback(traces, number) for number in range(700)]
-    await consumers.start("feedback")
+    await consumers.start("all")
     pouring = asyncio.create_task(pour(publisher, events, seconds=10))
     await wait_for(settings, 10)
-    more = [await consumers.start("feedback", ready=False) for _ in range(3)]
+    more = [await consumers.start("all", ready=False) for _ in range(3)]
     await wait_for_members(settings, 4)
     for member in more:
         assert await asyncio.to_thread(member.terminate) == 0
