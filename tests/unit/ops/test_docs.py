@@ -29,6 +29,22 @@ def test_operations_names_no_setting_that_does_not_exist() -> None:
     assert named - set(VARIABLES) == {"FEEDBACK_LOCAL_DIR"}
 
 
+def test_every_log_line_that_tells_of_a_fault_is_in_operations_and_no_other() -> None:
+    sources = [path.read_text() for name in ("consumers", "pipeline") for path in (ROOT / name).rglob("*.py")]
+    told = {
+        found for text in sources for found in re.findall(r'log\.(?:warning|critical)[(,]\s*"(\w+)"', text)
+    }
+    shown = set(re.findall(r"action=(\w+)", OPERATIONS))
+    assert told - shown == set()
+    known = {found for text in sources for found in re.findall(r'"(\w+)"', text)}
+    assert shown - known == set()
+
+
+@pytest.mark.parametrize("metric", sorted(set(re.findall(r"feedback_[a-z_]+", OPERATIONS))))
+def test_every_metric_in_operations_exists(metric: str) -> None:
+    assert f'"{metric}"' in (ROOT / "consumers" / "prometheus.py").read_text()
+
+
 @pytest.mark.parametrize("reason", get_args(DeadReason))
 def test_every_reason_is_in_operations(reason: str) -> None:
     assert f"`{reason}`" in OPERATIONS
