@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Final
@@ -14,6 +14,7 @@ from faststream.asgi import AsgiFastStream, AsgiResponse, get
 from pydantic_core import to_json
 
 from consumers.bootstrap import ConsumerName, Runtime, build
+from consumers.driver import described
 from consumers.kafka_answers import kafka_answers
 from consumers.settings import Settings
 from consumers.watchdog import LoopGuard, Watchdog
@@ -68,7 +69,7 @@ async def serve(settings: Settings, names: Collection[ConsumerName]) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop)
     log.info("starting", consumers=sorted(names), kafka=settings.kafka.bootstrap_servers)
     guard.start()
-    watching = asyncio.create_task(watchdog.run())
+    watching = asyncio.create_task(_or_fail(watchdog.run(), fail))
     try:
         await server.serve()
     except SystemExit:
@@ -95,6 +96,15 @@ def _watchdog(runtime: Runtime, fail: Callable[[BaseException], None]) -> Watchd
         gauges=runtime.metrics,
         fail=fail,
     )
+
+
+async def _or_fail(work: Coroutine[object, object, None], fail: Callable[[BaseException], None]) -> None:
+    """Await what nobody waits for: without it the process must not go on."""
+    try:
+        await work
+    except Exception as error:  # noqa: BLE001 - a bug, whatever it is
+        log.critical("consumer_failed", consumer="watchdog", **described(error))
+        fail(error)
 
 
 def _app(runtime: Runtime, watchdog: Watchdog) -> AsgiFastStream:

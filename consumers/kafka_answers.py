@@ -5,7 +5,6 @@ from collections.abc import Collection
 from typing import Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 
 from contracts.kafka import KafkaSettings
 
@@ -21,7 +20,7 @@ async def kafka_answers(kafka: KafkaSettings, group: str, partitions: Collection
             await consumer.end_offsets(list(partitions))
             for partition in list(partitions)[:1]:
                 await consumer.committed(partition)
-    except (KafkaError, OSError, TimeoutError):
+    except Exception:  # noqa: BLE001 - whatever it is, it is no answer, and no reason to end
         return False
     finally:
         await asyncio.wait({asyncio.ensure_future(consumer.stop())}, timeout=_SECONDS)

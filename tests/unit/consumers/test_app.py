@@ -7,7 +7,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from consumers.app import _app, _watchdog
+from consumers.app import _app, _or_fail, _watchdog
 from consumers.bootstrap import Runtime, build
 from consumers.driver import Driver
 from consumers.settings import Settings
@@ -83,3 +83,14 @@ async def test_metrics_are_in_prometheus_form(http: httpx.AsyncClient, runtime: 
 
 async def test_nothing_is_watched_before_it_runs(runtime: Runtime) -> None:
     assert runtime.broker.loops() == []
+
+
+async def test_a_watchdog_that_falls_over_ends_the_process() -> None:
+    failures: list[BaseException] = []
+    error = KeyError()
+
+    async def fall_over() -> None:
+        raise error
+
+    await _or_fail(fall_over(), failures.append)
+    assert failures == [error]

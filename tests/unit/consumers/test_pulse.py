@@ -4,6 +4,7 @@ import pytest
 from aiokafka import TopicPartition
 
 from consumers.pulse import Progress, Pulse, Stall, Ticks
+from pipeline.adapters.mlflow_client import MlflowThreads
 from pipeline.patience import WATCHED, Patience, StoppedError, alive, declared_wait
 
 P0, P1 = TopicPartition("t", 0), TopicPartition("t", 1)
@@ -99,6 +100,18 @@ async def test_waiting_with_patience_is_declared_and_ends_also_by_a_stop() -> No
         await patience.sleep(10)
     assert pulse.waits == 0
     WATCHED.reset(token)
+
+
+async def test_each_answer_of_mlflow_is_life() -> None:
+    pulse, threads = Pulse(), MlflowThreads(1)
+    pulse.reads()
+    pulse.has_read()
+    pulse.tick(9, {})
+    token = WATCHED.set(pulse)
+    await threads.run(int)
+    assert pulse.age == 0
+    WATCHED.reset(token)
+    threads.close()
 
 
 @pytest.mark.parametrize(
