@@ -8,7 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from contracts.kafka import KafkaSettings
 
-_SECONDS: Final = 10
+_SECONDS: Final = 5
 
 
 async def kafka_answers(kafka: KafkaSettings, group: str, partitions: Collection[TopicPartition]) -> bool:

@@ -136,17 +136,20 @@ class Watchdog:
     async def _ask(self, loops: Collection[Loop]) -> None:
         """Ask whether Kafka would serve the loops that get nothing; their time begins with its return."""
         self._since_asked = 0.0
-        for loop in loops:
-            hungry = loop.pulse.hungry(self._ask_after)
-            if hungry is None:
-                self._unserved.discard(loop.key)
-            elif not await self._answers(loop.group, hungry or loop.partitions()):
-                self._unserved.add(loop.key)
-                self._missed()
-            elif loop.key in self._unserved:
-                self._unserved.discard(loop.key)
+        hungry = [
+            (loop, found) for loop in loops if (found := loop.pulse.hungry(self._ask_after)) is not None
+        ]
+        answers = await asyncio.gather(
+            *(self._answers(loop.group, found or loop.partitions()) for loop, found in hungry)
+        )
+        unserved = {loop.key for (loop, _), is_served in zip(hungry, answers, strict=True) if not is_served}
+        for loop, _ in hungry:
+            if loop.key in self._unserved - unserved:
                 loop.pulse.excuse()
-        if self._is_away and not self._unserved:
+        self._unserved = unserved
+        if unserved:
+            self._missed()
+        elif self._is_away:
             self._is_away = False
             self._patience.back("kafka")
 

@@ -3,14 +3,13 @@
 import json
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from support.consumers import Consumers, Running
-from support.stack import Stack
 from support.waiting import wait_until
 from support.world import assessments, request_id, wait_until_settled, write_traces
 
@@ -20,7 +19,6 @@ from consumers.kafka_answers import kafka_answers
 from consumers.settings import Settings
 from contracts.kafka import KafkaSettings
 from contracts.publisher import FeedbackPublisher
-from local import stack as local_stack
 from local.ports import free_port
 
 STALL_SECONDS = 4
@@ -94,28 +92,20 @@ async def test_a_consumer_that_fetches_no_more_ends_and_the_next_one_goes_on(
     assert len(assessments(settings)) == 2
 
 
-@pytest.fixture
-def kafka_can_be_frozen(stack: Stack) -> Iterator[Path]:
-    if stack.home is None:
-        pytest.skip("only a broker of our own can be frozen")
-    yield stack.home
-    local_stack.kill_part(stack.home, "kafka", signal.SIGCONT)
-
-
 async def test_a_kafka_that_is_away_is_waited_for(
-    kafka_can_be_frozen: Path,
+    signal_kafka: Callable[[int], object],
     fragile: Consumers,
     settings: Settings,
     publisher: FeedbackPublisher,
 ) -> None:
     write_traces(settings, 1)
     running = await fragile.start("all")
-    local_stack.kill_part(kafka_can_be_frozen, "kafka", signal.SIGSTOP)
+    signal_kafka(signal.SIGSTOP)
     away = lambda: running.answers("/readyz", 503, "kafka")  # noqa: E731 - a condition with a name
     await wait_until(away, seconds=25, what="Kafka is seen to be away")
     with pytest.raises(subprocess.TimeoutExpired):
         running.process.wait(2 * STALL_SECONDS)
-    local_stack.kill_part(kafka_can_be_frozen, "kafka", signal.SIGCONT)
+    signal_kafka(signal.SIGCONT)
     await publish(settings, publisher, "first")
     await wait_until(lambda: len(assessments(settings)) == 1, seconds=20, what="the feedback is logged")
     await wait_until(running.is_ready, seconds=15, what="it is ready again")
