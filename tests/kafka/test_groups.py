@@ -42,8 +42,10 @@ NOW = datetime.now(UTC)
 
 @pytest.fixture
 async def settings(make_world: Callable[..., Settings]) -> Settings:
-    """Settings of a world in which silent members are soon given up."""
-    settings = make_world(kafka_session_timeout_ms=SESSION_SECONDS * 1000)
+    """Settings of a world in which silent members, and their writes, are soon given up."""
+    settings = make_world(
+        kafka_session_timeout_ms=SESSION_SECONDS * 1000, request_lifetime_seconds=SESSION_SECONDS
+    )
     await create_topics(settings)
     return settings
 
