@@ -153,10 +153,10 @@ async def test_a_frozen_member_that_comes_back_takes_nothing_back(
 async def test_a_rolling_restart_under_load(
     settings: Settings, traces: list[Trace], publisher: FeedbackPublisher, consumers: Consumers
 ) -> None:
-    events = [feedback(traces, number) for number in range(900)]
+    events = [feedback(traces, number) for number in range(600)]
     running = [await consumers.start("all", ready=False) for _ in range(3)]
     await wait_for_members(settings, 3)
-    pouring = asyncio.create_task(pour(publisher, events, seconds=12))
+    pouring = asyncio.create_task(pour(publisher, events, seconds=8))
     for member in running:
         assert await asyncio.to_thread(member.terminate) == 0
         await consumers.start("all")
@@ -168,9 +168,9 @@ async def test_a_rolling_restart_under_load(
 async def test_from_one_member_to_four_and_back(
     settings: Settings, traces: list[Trace], publisher: FeedbackPublisher, consumers: Consumers
 ) -> None:
-    events = [feedback(traces, number) for number in range(700)]
+    events = [feedback(traces, number) for number in range(500)]
     await consumers.start("all")
-    pouring = asyncio.create_task(pour(publisher, events, seconds=10))
+    pouring = asyncio.create_task(pour(publisher, events, seconds=6))
     await wait_for(settings, 10)
     more = [await consumers.start("all", ready=False) for _ in range(3)]
     await wait_for_members(settings, 4)
