@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 _A_DAY_MS: Final = 24 * 3600 * 1000
 _HEARTBEATS: Final = 3
 """Heartbeats within a session: Kafka's own advice."""
-_METADATA_MS: Final = 30_000
+_METADATA_MS: Final = 15_000
 """How soon new partitions are seen; a request to one broker each time."""
 _FETCH_BYTES: Final = 8 * 1024 * 1024
 
