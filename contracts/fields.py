@@ -19,6 +19,7 @@ _REQUEST_ID: Final = re.compile(limits.REQUEST_ID_PATTERN, re.ASCII)
 _TRACE_ID: Final = re.compile(rf"tr-[0-9A-Za-z_-]{{1,{limits.TRACE_ID_LENGTH - 3}}}", re.ASCII)
 _BARE_TRACE_ID: Final = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
 _SPAN_ID: Final = re.compile(rf"[0-9A-Za-z_-]{{1,{limits.SPAN_ID_LENGTH}}}", re.ASCII)
+_ENTRY_BYTES: Final = 8  # as JSON: four quotes, a colon, a comma and two spaces
 _PLAIN_KEY: Final = re.compile(r"[\w.:/-]{1,64}", re.ASCII)
 
 
@@ -81,6 +82,9 @@ def _string_map(value: object) -> object:
     if not isinstance(value, dict):
         msg = "must be an object of strings"
         raise ValueError(msg)  # noqa: TRY004 - pydantic turns only ValueError into its own error
+    if (least := _ENTRY_BYTES * len(value)) > limits.METADATA_BYTES:
+        msg = f"has at least {least} bytes as JSON; the limit is {limits.METADATA_BYTES}"
+        raise ValueError(msg)
     for key, text in value.items():
         _check_entry(key, text)
         check_text(key)

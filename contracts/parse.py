@@ -10,7 +10,8 @@ from pydantic_core import ErrorDetails, from_json
 from contracts import limits
 from contracts.events import ChatCompleted, Event, FeedbackSubmitted, FeedbackWithdrawn
 from contracts.fields import looks_like_key
-from contracts.values import find_nul
+from contracts.topics import EVENT_BYTES
+from contracts.values import find_nul, has_nul
 
 M = TypeVar("M", bound=BaseModel)
 EventTypes = Mapping[str, type[Event]]
@@ -23,6 +24,8 @@ FEEDBACK_EVENTS: Final[EventTypes] = {
 ALL_EVENTS: Final[EventTypes] = {**CHAT_EVENTS, **FEEDBACK_EVENTS}
 
 _SHOWN_ERRORS: Final = 5
+_SHOWN_PARTS: Final = 8
+_BYTE_ORDER_MARKS: Final = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
 
 class Problem(NamedTuple):
@@ -70,15 +73,18 @@ def decode_document(value: bytes | None) -> dict[str, Any]:
         raise ContractError(
             Problem(_WHOLE, f"is {'null' if value is None else 'empty'}; it must be a JSON object")
         )
+    if len(value) > EVENT_BYTES:
+        # Kafka bounds a batch as it is compressed: what is in it can be a thousand times as large.
+        raise ContractError(Problem(_WHOLE, f"has {len(value)} bytes; the limit is {EVENT_BYTES}"))
     try:
         document = from_json(value, allow_inf_nan=False, cache_strings="keys")
     except ValueError as error:
-        raise ContractError(Problem(_WHOLE, f"is not JSON in UTF-8: {str(error)[:200]}")) from None
+        raise ContractError(Problem(_WHOLE, f"is not JSON in UTF-8: {_why_not_json(value, error)}")) from None
     if not isinstance(document, dict):
         raise ContractError(Problem(_WHOLE, f"is a JSON {type(document).__name__}; it must be an object"))
-    if (b"\\u0000" in value or b"\x00" in value) and (path := find_nul(document)) is not None:
+    if has_nul(value):
         wrong = "holds a NUL character, which Postgres cannot store; remove it"
-        raise ContractError(Problem(_place(path), wrong))
+        raise ContractError(Problem(_place(find_nul(document), whole=_WHOLE), wrong))
     return document
 
 
@@ -174,11 +180,18 @@ def _is_echo(detail: ErrorDetails, refused: set[tuple[int | str, ...]]) -> bool:
     return detail["type"] == "too_short" and detail["loc"] in refused
 
 
-def _place(path: tuple[int | str, ...]) -> str:
+def _why_not_json(value: bytes, error: ValueError) -> str:
+    if value.startswith(_BYTE_ORDER_MARKS) or b"\x00" in value[:2]:
+        return "begins as UTF-16 or UTF-32, or with a byte order mark; encode it as UTF-8 without one"
+    return str(error)[:200]
+
+
+def _place(path: tuple[int | str, ...], whole: str = "the event") -> str:
     """Give a path as ``a.0.b``, without what may be somebody's text: the inside of a value, and odd keys."""
     end = path.index("value") + 1 if "value" in path else len(path)
-    parts = (str(part) for part in path[:end])
-    return ".".join(part if looks_like_key(part) else "(a key)" for part in parts) or "the event"
+    parts = [str(part) if looks_like_key(str(part)) else "(a key)" for part in path[:end]]
+    shown = parts[:_SHOWN_PARTS] + ["…"] * (len(parts) > _SHOWN_PARTS)
+    return ".".join(shown) or whole
 
 
 def _wrong(detail: ErrorDetails) -> str:

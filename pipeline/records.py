@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from contracts import limits
 from contracts.headers import Headers
 from pipeline.outcomes import ParkReason
 
@@ -27,6 +28,9 @@ class Visit:
 
 FIRST_VISIT: Final = Visit()
 
+_LATEST: Final = int(datetime(limits.LAST_YEAR, 1, 1, tzinfo=UTC).timestamp() * 1000)
+"""Whoever may set a record's time may set any."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:
@@ -47,5 +51,5 @@ class Record:
 
     @property
     def recorded_at(self) -> datetime:
-        """Give the record's own time."""
-        return datetime.fromtimestamp(self.timestamp / 1000, UTC)
+        """Give the record's own time, or the nearest that a datetime holds."""
+        return datetime.fromtimestamp(min(max(self.timestamp, 0), _LATEST) / 1000, UTC)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contracts import limits
-from contracts.values import Kind, check_value, find_nul
+from contracts.values import Kind, check_value, find_nul, has_nul
 
 SECRET = "s3cret"  # noqa: S105 - what no message may quote
 
@@ -84,17 +84,27 @@ def test_a_value_that_holds_itself_is_refused() -> None:
 @pytest.mark.parametrize(
     ("document", "path"),
     [
-        ({"a": 1}, None),
+        ({"a": 1}, ()),
         ({"a": ["x", {"b": "\x00"}]}, ("a", "1", "b")),
         ({"a": {"b\x00": 1}}, ("a", "a key")),
         ("\x00", ()),
         ([1, None, True, "x\x00y"], ("3",)),
     ],
 )
-def test_the_first_nul_is_found_by_its_path(document: object, path: tuple[str, ...] | None) -> None:
+def test_the_first_nul_is_found_by_its_path(document: object, path: tuple[str, ...]) -> None:
     assert find_nul(document) == path
 
 
 @given(deep)
 def test_a_nul_is_found_where_there_is_one(value: object) -> None:
-    assert (find_nul(value) is not None) == ("\\u0000" in json.dumps(value).replace("\\\\", ""))
+    assert has_nul(json.dumps(value).encode()) == ("\\u0000" in json.dumps(value).replace("\\\\", ""))
+
+
+def test_a_nul_behind_too_much_is_told_only_so_far() -> None:
+    assert find_nul({"a": {"b": [0] * 10_000 + ["\x00"]}}) == ("a", "b")
+
+
+@pytest.mark.parametrize("backslashes", range(1, 8))
+def test_a_backslash_before_u0000_is_no_nul(backslashes: int) -> None:
+    value = b'{"a": "' + b"\\" * backslashes + b'u0000"}'
+    assert has_nul(value) == ("\x00" in json.loads(value)["a"])
