@@ -12,6 +12,7 @@ from consumers.driver import Driver
 from consumers.outbox import KafkaOutbox
 from consumers.parked import ParkedDriver, parked_record_of
 from consumers.prometheus import PrometheusMetrics
+from consumers.redaction import make_redaction
 from consumers.settings import Settings
 from pipeline.adapters.mlflow_client import MlflowThreads, configure_mlflow
 from pipeline.adapters.mlflow_rest import MlflowRestSink
@@ -23,6 +24,7 @@ from pipeline.chat_pipeline import ChatPipeline
 from pipeline.feedback_pipeline import FeedbackPipeline, Ports
 from pipeline.outcomes import DependencyAwayError
 from pipeline.patience import Patience
+from pipeline.redaction import NO_REDACTION
 
 ConsumerName = Literal["chats", "feedback", "retries"]
 ALL: Final[tuple[ConsumerName, ...]] = get_args(ConsumerName)
@@ -69,7 +71,10 @@ def build(
     pool = make_pool(
         settings.database_url.get_secret_value(), settings.database_schema, size=settings.database_pool_size
     )
-    outbox = KafkaOutbox(settings.kafka, settings.topics, patience)
+    redaction = make_redaction(settings)
+    outbox = KafkaOutbox(
+        settings.kafka, settings.topics, patience, redaction if settings.dead_letter_redact else NO_REDACTION
+    )
     threads = MlflowThreads(settings.mlflow_concurrency)
 
     async def wait_for_dependencies() -> None:
@@ -91,6 +96,7 @@ def build(
         traces=MlflowTraces(settings.mlflow_experiments, threads),
         sink=MlflowRestSink(threads),
         outbox=outbox,
+        redaction=redaction,
     )
     feedback = FeedbackPipeline(ports, patience, metrics, settings.retries)
     chats_run = ChatPipeline(chats, outbox, patience, metrics).run

@@ -13,9 +13,11 @@ from contracts.events import FeedbackLogged
 from contracts.headers import DeadLetterHeaders, encode_headers, is_writable
 from contracts.kafka import KafkaSettings
 from contracts.topics import ENVELOPE_BYTES, Topics
+from pipeline.letters import prepared
 from pipeline.outcomes import DependencyAwayError
 from pipeline.patience import Patience
 from pipeline.ports import DeadLetter, Parked
+from pipeline.redaction import NO_REDACTION, Redaction
 
 _LINGER_MS: Final = 5
 _SLOW_SECONDS: Final = 5
@@ -28,10 +30,13 @@ Message = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 class KafkaOutbox:
     """`Outbox` over a raw aiokafka producer, which keeps null, empty and doubled headers as they are."""
 
-    def __init__(self, kafka: KafkaSettings, topics: Topics, patience: Patience) -> None:
+    def __init__(
+        self, kafka: KafkaSettings, topics: Topics, patience: Patience, redaction: Redaction = NO_REDACTION
+    ) -> None:
         self._kafka = kafka
         self._topics = topics
         self._patience = patience
+        self._redaction = redaction
         self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
 
@@ -83,7 +88,9 @@ class KafkaOutbox:
 
         """
         messages = [receipt_message(self._topics, receipt) for receipt in receipts]
-        messages += [dead_letter_message(self._topics, letter) for letter in dead_letters]
+        messages += [
+            dead_letter_message(self._topics, prepared(letter, self._redaction)) for letter in dead_letters
+        ]
         messages += [retry_message(self._topics, item) for item in parked]
         if not messages:
             return

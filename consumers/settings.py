@@ -8,6 +8,8 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contracts.kafka import KafkaSettings
 from contracts.topics import RETRY_DELAYS, Topics, delay_of
+from pipeline.patterns import parse_patterns
+from pipeline.redaction import Part
 from pipeline.retries import DEFAULT_STAGES, RetryPolicy, RetryStage
 
 PREFIX = "FEEDBACK_"
@@ -74,6 +76,13 @@ class Settings(BaseSettings):
         description="how long after it was begun a write may still arrive in MLflow",
     )
 
+    redact_patterns: str = Field(default="[]", description="JSON list of names and of RE2's patterns")
+    redact_hook: Annotated[str, Field(pattern=r"^([\w.]+:\w+)?$")] = ""
+    redact_fields: Annotated[tuple[Part, ...], NoDecode] = Field(
+        default=("rationale", "metadata"), min_length=1
+    )
+    dead_letter_redact: bool = False
+
     http_host: str = "127.0.0.1"
     http_port: int = Field(default=8080, ge=0, le=65_535, description="health and metrics; 0: a free one")
     stall_seconds: int = Field(default=300, ge=2, description="a consumer that stands still for so long ends")
@@ -81,7 +90,13 @@ class Settings(BaseSettings):
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
 
-    @field_validator("mlflow_experiments", "retry_delays", "retry_attempts", mode="before")
+    @field_validator("redact_patterns")
+    @classmethod
+    def _check_patterns(cls, value: str) -> str:
+        parse_patterns(value)
+        return value
+
+    @field_validator("mlflow_experiments", "retry_delays", "retry_attempts", "redact_fields", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):

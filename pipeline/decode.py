@@ -9,6 +9,7 @@ from contracts.parse import FEEDBACK_EVENTS, ContractError, parse_event
 from pipeline.outcomes import Dead
 from pipeline.ports import DeadLetter
 from pipeline.records import Names, Record
+from pipeline.redaction import NO_REDACTION, Redaction, RedactionFailedError
 from pipeline.versions import Version, versions_of
 
 
@@ -20,16 +21,20 @@ class Decoded:
     versions: tuple[Version, ...]
 
 
-def decode(records: Sequence[Record]) -> tuple[list[Decoded], list[DeadLetter]]:
-    """Decode a batch: the records that are feedback, and those that break the contract, with the reason."""
+def decode(
+    records: Sequence[Record], redaction: Redaction = NO_REDACTION
+) -> tuple[list[Decoded], list[DeadLetter]]:
+    """Decode a batch: the records that are feedback, redacted, and those that are dead letters already."""
     decoded, dead_letters = [], []
     for record in records:
         try:
             event = parse_event(record.value, FEEDBACK_EVENTS, recorded_at=record.recorded_at)
+            versions = versions_of(redaction.event(cast("FeedbackEvent", event)))
         except ContractError as error:
             dead_letters.append(DeadLetter(record, Dead("undecodable", str(error))))
+        except RedactionFailedError as error:
+            dead_letters.append(DeadLetter(record, Dead("unredacted", str(error)), record.visit.names or ()))
         else:
-            versions = versions_of(cast("FeedbackEvent", event))
             decoded.append(Decoded(record, tuple(v for v in versions if _waits(v, record.visit.names))))
     return decoded, dead_letters
 

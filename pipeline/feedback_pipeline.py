@@ -16,8 +16,9 @@ from pipeline.newest import NewestWriter
 from pipeline.outcomes import Logged, Outcome, Retry, Settled, Superseded, Withdrawn
 from pipeline.park import parked_of, waiting_for_a_look
 from pipeline.patience import Patience
-from pipeline.ports import ChatIndex, FeedbackStore, Outbox, Parked, Sink, Traces
+from pipeline.ports import ChatIndex, DeadLetter, FeedbackStore, Outbox, Parked, Sink, Traces
 from pipeline.records import Record
+from pipeline.redaction import NO_REDACTION, Redaction
 from pipeline.resolve import Work, resolve
 from pipeline.retries import RetryPolicy
 from pipeline.settle import dead_letters_of, receipt_of, settlement_of, unresolved
@@ -33,6 +34,7 @@ class Ports:
     traces: Traces
     sink: Sink
     outbox: Outbox
+    redaction: Redaction = NO_REDACTION
 
 
 class FeedbackPipeline:
@@ -60,7 +62,9 @@ class FeedbackPipeline:
             StoppedError: when told to stop; then nothing of the batch may be committed.
 
         """
-        decoded, undecodable = decode([record for record in records if not _is_look(record)])
+        new = [record for record in records if not _is_look(record)]
+        decoded, undecodable = decode(new, self._ports.redaction)
+        # What is looked at again is written as the store has it, which was redacted before.
         again, _ = decode([record for record in records if _is_look(record)])
         batch = Batch.of(decoded)
         if batch.newest:
@@ -73,7 +77,7 @@ class FeedbackPipeline:
         letters = undecodable + dead_letters_of(decoded, batch.settled)
         with timed(self._metrics, "settle", len(records)):
             await self._patience.call(lambda: self._ports.outbox.send(receipts, letters, parked))
-        self._count(receipts, parked, undecodable=len(undecodable))
+        self._count(receipts, parked, undecodable)
 
     async def _claim(self, batch: Batch) -> None:
         with timed(self._metrics, "claim", len(batch.newest)):
@@ -225,12 +229,12 @@ class FeedbackPipeline:
         ]
 
     def _count(
-        self, receipts: Sequence[FeedbackLogged], parked: Sequence[Parked], *, undecodable: int
+        self, receipts: Sequence[FeedbackLogged], parked: Sequence[Parked], undecodable: Sequence[DeadLetter]
     ) -> None:
         for receipt in receipts:
             self._metrics.outcome(receipt.outcome, receipt.reason or "")
-        for _ in range(undecodable):
-            self._metrics.outcome("dead-lettered", "undecodable")
+        for letter in undecodable:
+            self._metrics.outcome("dead-lettered", letter.dead.reason)
         for item in parked:
             self._metrics.parked(item.reason, item.delay.total_seconds())
 

@@ -3,10 +3,11 @@
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-DeadReason = Literal["undecodable", "unresolved", "rejected"]
+DeadReason = Literal["undecodable", "unredacted", "unresolved", "rejected"]
 """Why a record is a dead letter.
 
 - ``undecodable``: it breaks the contract; the detail names field and limit.
+- ``unredacted``: redaction failed on it, so nothing of it was stored; the detail names field and why.
 - ``unresolved``: no trace was found for its request id, or its trace id is not in MLflow, in all attempts.
 - ``rejected``: MLflow or its database cannot store it, while it stores others.
 """

@@ -15,6 +15,7 @@ from pipeline.outcomes import Dependency
 from pipeline.patience import Patience, StoppedError
 from pipeline.ports import Parked, Write
 from pipeline.records import Record, Visit
+from pipeline.redaction import NO_REDACTION
 from pipeline.retries import RetryPolicy, RetryStage
 from support.samples import NOON, Json, a_chat, records_of
 
@@ -150,7 +151,8 @@ class World:
         """Give the ports, each with the hook around it."""
         names = ("chats", "feedback", "traces", "sink", "outbox")
         ports = {name: given.get(name, getattr(self, name)) for name in names}
-        return Ports(**{name: hooked(name, port, hook) for name, port in ports.items()})
+        redaction = given.get("redaction", NO_REDACTION)
+        return Ports(**{name: hooked(name, port, hook) for name, port in ports.items()}, redaction=redaction)
 
     def consumer(self, hook: Hook = no_hook, **given: Any) -> Consumer:
         """Give one consumer of this world."""
