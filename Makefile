@@ -5,6 +5,7 @@ ARGS ?=
 SEEDS ?= 30
 EVENTS ?= 4000
 SEED ?=
+RECORDS ?= 10000
 
 UV := .tools/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -25,13 +26,14 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PIP_USER PIP_REQUIRE_VIRTUALENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos check lock clean
+.PHONY: help install demo test chaos fuzz check lock clean
 
 help:
 	$(info make install   everything into .venv; the other targets do it by themselves)
 	$(info make demo      the whole pipeline on this machine, with sample traffic, until Ctrl-C)
 	$(info make test      all tests, on a real Kafka, Postgres and MLflow)
 	$(info make chaos     faults from seeds over a stack of three brokers; SEEDS=30 EVENTS=4000, or SEEDS=5..9, SEED=7)
+	$(info make fuzz      10,000 bad records among 10,000 good ones; RECORDS=… and SEED=… for others)
 	$(info make check     format, lint, types, and no registry address in any file)
 	$(info make lock      resolve all requirements anew)
 	$(info make clean     stop the local stack; remove it with its data, .venv and all caches)
@@ -50,6 +52,9 @@ test: install
 
 chaos: install
 	PYTHONPATH=tests .venv/bin/python -m chaos --events $(EVENTS) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
+
+fuzz: install
+	FEEDBACK_FUZZ_RECORDS=$(RECORDS) FEEDBACK_FUZZ_SEED=$(or $(SEED),0) .venv/bin/python -m pytest tests/kafka/test_fuzz.py $(ARGS)
 
 check: install
 	.venv/bin/ruff format --check .
