@@ -1,8 +1,8 @@
 """What bad records cost: decoding alone and the whole pipeline over ports in memory, beside raw parsing.
 
-``python -m bench.poison [--records N] [--json]``: records a second at 0, 10 and 50 % bad ones, each the best of
-some runs, beside two ceilings on the same good records in the same run: `json.loads`, and pydantic's own JSON
-to the event's model in one step. No Kafka, no MLflow: only what our code does with each record.
+``python -m bench.poison [--records N] [--json]``: records a second at 0, 10 and 50 % bad ones, each the best
+of some runs, beside two ceilings on the same good records in the same run: `json.loads`, and pydantic's own
+JSON to the event's model in one step. No Kafka, no MLflow: only what our code does with each record.
 """
 
 import argparse

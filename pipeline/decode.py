@@ -8,7 +8,7 @@ from contracts.events import FeedbackEvent
 from contracts.parse import FEEDBACK_EVENTS, ContractError, parse_event
 from pipeline.outcomes import Dead
 from pipeline.ports import DeadLetter
-from pipeline.records import Names, Record
+from pipeline.records import ROOM, Names, Record
 from pipeline.redaction import NO_REDACTION, Redaction, RedactionFailedError
 from pipeline.versions import Version, versions_of
 
@@ -27,6 +27,10 @@ def decode(
     """Decode a batch: the records that are feedback, redacted, and those that are dead letters already."""
     decoded, dead_letters = [], []
     for record in records:
+        if record.size > ROOM:
+            detail = f"the record: has {record.size} bytes with its headers; the limit is {ROOM}"
+            dead_letters.append(DeadLetter(record, Dead("undecodable", detail)))
+            continue
         try:
             event = parse_event(record.value, FEEDBACK_EVENTS, recorded_at=record.recorded_at)
             versions = versions_of(redaction.event(cast("FeedbackEvent", event)))

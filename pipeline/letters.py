@@ -12,12 +12,9 @@ from typing import Any, Final
 from pydantic_core import from_json
 
 from contracts.events import Segment
-from contracts.topics import ENVELOPE_BYTES
 from pipeline.ports import DeadLetter
+from pipeline.records import ROOM
 from pipeline.redaction import Redaction, RedactionFailedError
-
-_ROOM: Final = ENVELOPE_BYTES - 64 * 1024
-"""Bytes for the original's key, value and headers beside what we say of it."""
 
 _ANY: Final = "*"
 _KEPT: Final = {
@@ -79,18 +76,12 @@ def _field(path: tuple[str, ...]) -> str:
 
 
 def _fitted(letter: DeadLetter) -> DeadLetter:
-    if _bytes_of(letter) > _ROOM:
+    if letter.record.size > ROOM:
         letter = _withheld(letter, "it has no room here")
-    if _bytes_of(letter) > _ROOM:
+    if letter.record.size > ROOM:
         said = replace(letter.dead, detail=f"{letter.dead.detail}; key and headers withheld as well")
         letter = replace(letter, dead=said, record=replace(letter.record, key=b"", headers=()))
     return letter
-
-
-def _bytes_of(letter: DeadLetter) -> int:
-    record = letter.record
-    headers = sum(len(key) * 4 + len(value or b"") * 4 // 3 for key, value in record.headers)
-    return len(record.key or b"") + len(record.value or b"") + headers
 
 
 def _withheld(letter: DeadLetter, why: str) -> DeadLetter:

@@ -6,6 +6,7 @@ from typing import Final
 
 from contracts import limits
 from contracts.headers import Headers
+from contracts.topics import ENVELOPE_BYTES
 from pipeline.outcomes import ParkReason
 
 Names = tuple[tuple[str, str], ...]
@@ -25,6 +26,9 @@ class Visit:
     reason: ParkReason | None = None
     names: Names | None = None
 
+
+ROOM: Final = ENVELOPE_BYTES - 64 * 1024
+"""Bytes that a record may take when it is parked or becomes a dead letter, beside what we say of it."""
 
 FIRST_VISIT: Final = Visit()
 
@@ -48,6 +52,12 @@ class Record:
     value: bytes | None
     headers: Headers = ()
     visit: Visit = FIRST_VISIT
+
+    @property
+    def size(self) -> int:
+        """Give the most bytes that it takes to write it again, header keys that are not UTF-8 in base64."""
+        headers = sum(len(key) * 4 + len(value or b"") * 4 // 3 + 8 for key, value in self.headers)
+        return len(self.key or b"") + len(self.value or b"") + headers
 
     @property
     def recorded_at(self) -> datetime:

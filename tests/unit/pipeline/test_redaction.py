@@ -8,6 +8,7 @@ from support.pipeline import World
 from support.samples import SECRET, a_record, completed, records_of, submitted, withdrawn
 
 from contracts import limits
+from contracts.topics import ENVELOPE_BYTES
 from pipeline.decode import decode
 from pipeline.outcomes import Dead
 from pipeline.patterns import parse_patterns
@@ -158,6 +159,14 @@ def test_what_has_no_room_even_so_is_a_dead_letter() -> None:
     decoded, letters = decode([a_record(submitted(value=["x"] * 10_000))], redaction)
     assert decoded == []
     assert letters[0].dead == Dead("unredacted", "value: has more than 61440 bytes after redaction")
+
+
+def test_a_record_that_could_be_written_nowhere_is_a_dead_letter() -> None:
+    """Its value alone is fine; parked with such headers, it would stop its partition."""
+    record = a_record(submitted(), headers=[("large", b"x" * ENVELOPE_BYTES)])
+    decoded, letters = decode([record])
+    assert decoded == []
+    assert letters[0].dead.detail.startswith("the record: has 27")
 
 
 def test_a_chat_event_and_a_withdrawal_pass_as_they_are() -> None:
