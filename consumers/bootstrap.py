@@ -2,10 +2,16 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple, get_args
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    KafkaError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.metadata import MetadataRequest
 
 from consumers.broker import PipelineBroker
 from consumers.driver import Driver
@@ -14,8 +20,11 @@ from consumers.parked import ParkedDriver, parked_record_of
 from consumers.prometheus import PrometheusMetrics
 from consumers.redaction import make_redaction
 from consumers.settings import Settings
+from contracts.kafka import KafkaSettings
+from contracts.kafka_refusals import Operation, no_right
 from pipeline.adapters.mlflow_client import MlflowThreads, configure_mlflow
 from pipeline.adapters.mlflow_rest import MlflowRestSink
+from pipeline.adapters.mlflow_rights import TellingSink
 from pipeline.adapters.mlflow_traces import MlflowTraces
 from pipeline.adapters.postgres import Pool, apply_schema, make_pool
 from pipeline.adapters.postgres_chats import PostgresChats
@@ -80,21 +89,23 @@ def build(
     async def wait_for_dependencies() -> None:
         await pool.open()
         await patience.call(lambda: apply_schema(pool, settings.database_schema))
-        await patience.call(lambda: _check_topics(outbox, settings))
+        await patience.call(lambda: _check_topics(outbox, settings, names))
 
     broker = PipelineBroker(
         settings.kafka,
+        patience,
         before_start=wait_for_dependencies,
         fail=fail,
         session_timeout_ms=settings.kafka_session_timeout_ms,
         shutdown_seconds=settings.shutdown_seconds,
     )
     chats = PostgresChats(pool)
+    traces = MlflowTraces(settings.mlflow_experiments, threads)
     ports = Ports(
         chats=chats,
         feedback=PostgresFeedback(pool, lifetime=settings.retries.lifetime),
-        traces=MlflowTraces(settings.mlflow_experiments, threads),
-        sink=MlflowRestSink(threads),
+        traces=traces,
+        sink=TellingSink(MlflowRestSink(threads), traces),
         outbox=outbox,
         redaction=redaction,
     )
@@ -140,14 +151,33 @@ def reads(settings: Settings) -> list[Read]:
     ]
 
 
-async def _check_topics(outbox: KafkaOutbox, settings: Settings) -> None:
+def topics_of(names: Collection[ConsumerName], settings: Settings) -> dict[str, Operation]:
+    """Give the topics that consumers need, and what for: rights to others are not asked for."""
+    topics = settings.topics
+    needed: dict[str, Operation] = {topics.dead_letter: "Write"}
+    if {"feedback", "retries"} & set(names):
+        needed |= dict.fromkeys([topics.feedback_logged, *topics.retries.values()], "Write")
+    return needed | dict.fromkeys([read.topic for read in reads(settings) if read.name in names], "Read")
+
+
+async def _check_topics(outbox: KafkaOutbox, settings: Settings, names: Collection[ConsumerName]) -> None:
     """Wait for the topics: a consumer of a topic that does not exist would just be silent."""
+    needed = topics_of(names, settings)
     producer: AIOKafkaProducer = await outbox.start()
+    client = producer.client
     try:
-        cluster = await producer.client.fetch_all_metadata()
+        answer: Any = await client.send(client.get_random_node(), MetadataRequest([*needed], False))  # noqa: FBT003
     except KafkaError as error:
         raise DependencyAwayError("kafka", type(error).__name__) from error
-    missing = [spec.name for spec in settings.topics.specs() if spec.name not in cluster.topics()]
-    if missing:
-        detail = f"no topic {', '.join(missing)}; create it with: feedback topics create"
-        raise DependencyAwayError("kafka", detail)
+    wrong = [_wrong(settings.kafka, topic, needed[topic], code) for code, topic, *_ in answer.topics if code]
+    if wrong:
+        raise DependencyAwayError("kafka", "; ".join(wrong))
+
+
+def _wrong(kafka: KafkaSettings, topic: str, operation: Operation, code: int) -> str:
+    error = for_code(code)
+    if error is TopicAuthorizationFailedError:
+        return no_right(kafka, f"topic {topic!r}", operation)
+    if error is UnknownTopicOrPartitionError:
+        return f"no topic {topic}; create it with: feedback topics create"
+    return f"topic {topic}: {error.__name__}"

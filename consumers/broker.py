@@ -16,9 +16,10 @@ from consumers.driver import Driver, described
 from consumers.lenient import CHUNK_BYTES, RawRecord
 from consumers.parked import ParkedDriver
 from consumers.steady import SteadyConsumer
+from consumers.waiting import WaitingConsumer
 from consumers.watchdog import Loop
 from contracts.kafka import KafkaSettings
-from pipeline.patience import StoppedError
+from pipeline.patience import Patience, StoppedError
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +36,7 @@ class PipelineBroker(KafkaBroker):
 
     Args:
         kafka: how to reach Kafka.
+        patience: told where Kafka refuses us.
         before_start: awaited before any subscriber starts; waits until what they need is there.
         fail: called with an error that keeps the subscribers from starting.
         session_timeout_ms: a consumer that Kafka does not hear of for so long loses its partitions.
@@ -45,6 +47,7 @@ class PipelineBroker(KafkaBroker):
     def __init__(
         self,
         kafka: KafkaSettings,
+        patience: Patience,
         *,
         before_start: Callable[[], Awaitable[None]],
         fail: Callable[[BaseException], None],
@@ -61,6 +64,7 @@ class PipelineBroker(KafkaBroker):
             logger=logging.getLogger("faststream"),
         )
         self._kafka = kafka
+        self._patience = patience
         self._before_start = before_start
         self._fail = fail
         self._session_timeout_ms = session_timeout_ms
@@ -92,7 +96,13 @@ class PipelineBroker(KafkaBroker):
         await super()._connect()
         options = self._kafka.options()
         del options["client_id"]
-        builder = partial(SteadyConsumer, **options, metadata_max_age_ms=_METADATA_MS)
+        builder = partial(
+            WaitingConsumer,
+            kafka=self._kafka,
+            patience=self._patience,
+            metadata_max_age_ms=_METADATA_MS,
+            **options,
+        )
         self.config.broker_config.builder = builder
         return builder
 

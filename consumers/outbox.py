@@ -12,6 +12,7 @@ from consumers.parked import headers_of
 from contracts.events import FeedbackLogged
 from contracts.headers import DeadLetterHeaders, encode_headers, is_writable
 from contracts.kafka import KafkaSettings
+from contracts.kafka_refusals import explain
 from contracts.topics import ENVELOPE_BYTES, Topics
 from pipeline.letters import prepared
 from pipeline.outcomes import DependencyAwayError
@@ -54,19 +55,20 @@ class KafkaOutbox:
             return self._producer
 
     async def _connect(self) -> AIOKafkaProducer:
-        producer = AIOKafkaProducer(
-            **self._kafka.options(),
-            acks="all",
-            enable_idempotence=True,
-            linger_ms=_LINGER_MS,
-            max_request_size=ENVELOPE_BYTES,
-        )
+        producer = None
         try:
+            producer = AIOKafkaProducer(
+                **self._kafka.options(),
+                acks="all",
+                enable_idempotence=True,
+                linger_ms=_LINGER_MS,
+                max_request_size=ENVELOPE_BYTES,
+            )
             await producer.start()
         except (KafkaError, OSError) as error:
-            await producer.stop()
-            detail = f"{type(error).__name__} at {self._kafka.bootstrap_servers}"
-            raise DependencyAwayError("kafka", detail) from error
+            if producer is not None:
+                await producer.stop()
+            raise DependencyAwayError("kafka", await explain(error, self._kafka, "Write")) from error
         return producer
 
     async def stop(self) -> None:
@@ -101,7 +103,8 @@ class KafkaOutbox:
         except KafkaError as error:
             # A producer that failed may stay failed (idempotence): the next call makes a new one.
             await self.stop()
-            detail = f"{type(error).__name__} on publishing receipts, dead letters or retries"
+            detail = await explain(error, self._kafka, "Write")
+            detail = f"publishing receipts, dead letters or retries: {detail}"
             raise DependencyAwayError("kafka", detail) from error
 
     async def _acknowledged(self, futures: Sequence["asyncio.Future[object]"]) -> None:

@@ -38,6 +38,7 @@ from contracts.events import (
     Source,
 )
 from contracts.kafka import KafkaSettings
+from contracts.kafka_refusals import explain, no_right
 from contracts.parse import check_clock, decode_document, validate
 from contracts.topics import EVENT_BYTES, Topics
 
@@ -83,7 +84,7 @@ class FeedbackPublisher:
         """Connect.
 
         Raises:
-            PublishError: when no broker answers, naming the brokers and the settings to check.
+            PublishError: when no broker lets us in, naming the brokers, the reason and what to check.
 
         """
         producer = None
@@ -99,12 +100,7 @@ class FeedbackPublisher:
         except (KafkaError, OSError) as error:
             if producer is not None:
                 await producer.stop()
-            msg = (
-                f"no connection to Kafka at {self._kafka.bootstrap_servers} "
-                f"({self._kafka.security_protocol}): {_name(error)}; "
-                "check FEEDBACK_KAFKA_BOOTSTRAP_SERVERS and the FEEDBACK_KAFKA_SASL_… and SSL_… settings"
-            )
-            raise PublishError(msg, ()) from error
+            raise PublishError(await explain(error, self._kafka, "Write"), ()) from error
         self._producer = producer
         return self
 
@@ -224,7 +220,8 @@ class FeedbackPublisher:
             case UnknownTopicOrPartitionError():
                 return f"{where} does not exist; create it with: feedback topics create"
             case TopicAuthorizationFailedError():
-                return f"{where} may not be written by this user; grant it WRITE and DESCRIBE"
+                missing = no_right(self._kafka, f"topic {self._topic(event)!r}", "Write")
+                return f"{missing}; {where} did not take the event"
             case MessageSizeTooLargeError():
                 return f"the event is larger than {where} takes; the limit of an event is {EVENT_BYTES} bytes"
             case KafkaConnectionError():

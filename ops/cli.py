@@ -18,6 +18,7 @@ from rich.table import Table
 
 from consumers.settings import Settings, SettingsError, load_settings
 from contracts.cli import app as contracts_app
+from contracts.kafka_refusals import explain
 from local.cli import app as local_app
 from local.errors import LocalStackError
 from ops.errors import DemoError, TopicError
@@ -197,10 +198,7 @@ def told() -> Iterator[None]:
     except ModuleNotFoundError as error:
         _fail(f"this command needs the package {error.name}: pip install 'feedback-pipeline[local]'")
     except KafkaError as error:
-        brokers = load_settings().kafka.bootstrap_servers
-        _fail(
-            f"Kafka at {brokers}: {type(error).__name__}; check FEEDBACK_KAFKA_BOOTSTRAP_SERVERS and rights"
-        )
+        _fail(asyncio.run(explain(error, load_settings().kafka, "Read")))
     except DependencyAwayError as error:
         _fail(f"{error}; check {_VARIABLES[error.dependency]}")
     except KeyboardInterrupt:

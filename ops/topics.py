@@ -6,10 +6,17 @@ from typing import Any, Final
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-from aiokafka.errors import TopicAlreadyExistsError, for_code
+from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    for_code,
+)
 from tenacity import retry, retry_if_result, stop_after_delay, wait_fixed
 
 from consumers.settings import Settings
+from contracts.kafka import KafkaSettings
+from contracts.kafka_refusals import no_right
 from contracts.topics import TopicSpec
 from ops.admin import admin_client
 from ops.errors import TopicError
@@ -36,15 +43,15 @@ async def create_topics(settings: Settings) -> list[str]:
         the names of those that were created.
 
     Raises:
-        TopicError: when Kafka refuses one.
+        TopicError: when Kafka refuses one, or the right to see it.
 
     """
     specs = settings.topics.specs()
     async with admin_client(settings.kafka) as admin:
-        there = {state.name for state in await _describe(admin, specs) if state.partitions}
+        there = {state.name for state in await _describe(admin, settings.kafka, specs) if state.partitions}
         missing = [spec for spec in specs if spec.name not in there]
         created = await _create(admin, settings, missing) if missing else []
-        await _wait_until_visible(admin, specs)
+        await _wait_until_visible(admin, settings.kafka, specs)
     return created
 
 
@@ -53,14 +60,16 @@ async def create_topics(settings: Settings) -> list[str]:
     wait=wait_fixed(0.1),
     stop=stop_after_delay(_VISIBLE_SECONDS),
 )
-async def _wait_until_visible(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[TopicState]:
-    return await _describe(admin, specs)
+async def _wait_until_visible(
+    admin: AIOKafkaAdminClient, kafka: KafkaSettings, specs: Sequence[TopicSpec]
+) -> list[TopicState]:
+    return await _describe(admin, kafka, specs)
 
 
 async def describe_topics(settings: Settings) -> list[TopicState]:
     """Describe each topic, also those that are missing."""
     async with admin_client(settings.kafka) as admin:
-        return await _describe(admin, settings.topics.specs())
+        return await _describe(admin, settings.kafka, settings.topics.specs())
 
 
 async def _create(admin: AIOKafkaAdminClient, settings: Settings, specs: Sequence[TopicSpec]) -> list[str]:
@@ -74,6 +83,8 @@ async def _create(admin: AIOKafkaAdminClient, settings: Settings, specs: Sequenc
     created = []
     for name, code, *_ in response.topic_errors:
         error = for_code(code)
+        if error in {TopicAuthorizationFailedError, ClusterAuthorizationFailedError}:
+            raise TopicError(no_right(settings.kafka, f"topic {name!r}", "Create"))
         if code and error is not TopicAlreadyExistsError:
             msg = f"topic {name!r} was not created: {error.__name__}"
             raise TopicError(msg)
@@ -82,12 +93,15 @@ async def _create(admin: AIOKafkaAdminClient, settings: Settings, specs: Sequenc
     return created
 
 
-async def _describe(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> list[TopicState]:
-    there = {
-        topic["topic"]: topic["partitions"]
-        for topic in await admin.describe_topics([spec.name for spec in specs])
-        if not topic["error_code"]
-    }
+async def _describe(
+    admin: AIOKafkaAdminClient, kafka: KafkaSettings, specs: Sequence[TopicSpec]
+) -> list[TopicState]:
+    described = await admin.describe_topics([spec.name for spec in specs])
+    for topic in described:
+        # Also said of one that does not exist: who may not see a topic is not told.
+        if topic["error_code"] == TopicAuthorizationFailedError.errno:
+            raise TopicError(no_right(kafka, f"topic {topic['topic']!r}", "Describe"))
+    there = {topic["topic"]: topic["partitions"] for topic in described if not topic["error_code"]}
     configs = await _configs(admin, list(there))
     return [
         TopicState(

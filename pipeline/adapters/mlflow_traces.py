@@ -14,6 +14,7 @@ from mlflow.tracking._tracking_service.utils import _get_store
 from contracts import limits
 from contracts.events import Segment
 from pipeline.adapters.mlflow_client import MlflowThreads, error_code, finding
+from pipeline.adapters.mlflow_rights import advise
 from pipeline.chat import Chat
 from pipeline.outcomes import DependencyAwayError
 
@@ -48,13 +49,33 @@ class MlflowTraces:
             DependencyAwayError: when MLflow gives no answer, or an experiment does not exist.
 
         """
-        if self._locations is None:
-            self._locations = await self._threads.run(_locations, self._experiments)
+        locations = await self._known_locations()
         ids = sorted(request_ids)
         found: dict[str, Chat] = {}
         for start in range(0, len(ids), IDS_AT_ONCE):
-            found |= await self._search_some(ids[start : start + IDS_AT_ONCE], since, self._locations)
+            found |= await self._search_some(ids[start : start + IDS_AT_ONCE], since, locations)
         return found
+
+    async def present(self, trace_ids: Collection[str]) -> set[str]:
+        """Give those of the traces that are in the experiments.
+
+        Raises:
+            DependencyAwayError: when MLflow gives no answer, or does not let us search.
+
+        """
+        locations = await self._known_locations()
+        ids = sorted(trace_ids)
+        found: set[str] = set()
+        for start in range(0, len(ids), IDS_AT_ONCE):
+            some = ids[start : start + IDS_AT_ONCE]
+            infos = await self._threads.run(_search, trace_filter(some), locations, len(some))
+            found |= {info.trace_id for info in infos}
+        return found
+
+    async def _known_locations(self) -> list[str]:
+        if self._locations is None:
+            self._locations = await self._threads.run(_locations, self._experiments)
+        return self._locations
 
     async def _search_some(
         self, ids: Sequence[str], since: datetime | None, locations: Sequence[str]
@@ -84,6 +105,20 @@ def search_filter(ids: Sequence[str], since: datetime | None) -> str:
     return f"attributes.client_request_id IN ({quoted}){recent}"
 
 
+def trace_filter(trace_ids: Sequence[str]) -> str:
+    """Give the filter of a search for traces by their ids.
+
+    Raises:
+        ValueError: for an id outside the contract's letters; nothing is ever escaped here.
+
+    """
+    if not all(_SAFE_ID.fullmatch(key) for key in trace_ids):
+        msg = "a trace_id holds a character that must not reach an MLflow filter"
+        raise ValueError(msg)
+    quoted = ", ".join(f"'{key}'" for key in trace_ids)
+    return f"attributes.request_id IN ({quoted})"
+
+
 def newest_traces(infos: Sequence[TraceInfo]) -> dict[str, Chat]:
     """Choose among several traces of a request: the newest that is OK, else that failed, else the newest."""
     best: dict[str, TraceInfo] = {}
@@ -111,7 +146,7 @@ def _search(filter_string: str, locations: Sequence[str], limit: int) -> list[Tr
             return_type="list",
         )
     except MlflowException as error:
-        raise DependencyAwayError("mlflow", f"search: {error_code(error)}") from error
+        raise DependencyAwayError("mlflow", f"search: {advise(error_code(error))}") from error
     except ValueError as error:
         # Such as a proxy's page, which the client fails to parse.
         raise DependencyAwayError("mlflow", "search: an answer that is not MLflow's") from error
@@ -131,7 +166,7 @@ def _experiment_id(name: str) -> str:
         experiment = look_up(name)
     except MlflowException as error:
         if finding(error) != "missing":
-            raise DependencyAwayError("mlflow", f"get experiment: {error_code(error)}") from error
+            raise DependencyAwayError("mlflow", f"get experiment: {advise(error_code(error))}") from error
         experiment = None
     if experiment is None:
         detail = f"experiment {name!r} does not exist; check FEEDBACK_MLFLOW_EXPERIMENTS"

@@ -38,7 +38,7 @@ async def test_no_connection_names_the_brokers_and_the_settings(nobody: str) -> 
     with pytest.raises(PublishError) as caught:
         await FeedbackPublisher(KafkaSettings(bootstrap_servers=nobody)).__aenter__()
     said = str(caught.value)
-    assert said.startswith(f"no connection to Kafka at {nobody} (PLAINTEXT): KafkaConnectionError")
+    assert said.startswith(f"no connection to Kafka at {nobody} (PLAINTEXT): ConnectionRefusedError")
     assert "check FEEDBACK_KAFKA_BOOTSTRAP_SERVERS" in said
     assert caught.value.events == ()
     assert time.monotonic() - began < 20
@@ -47,7 +47,7 @@ async def test_no_connection_names_the_brokers_and_the_settings(nobody: str) -> 
 async def test_a_missing_ca_file_is_named(nobody: str, tmp_path: Path) -> None:
     missing = tmp_path / "ca.pem"
     kafka = KafkaSettings(bootstrap_servers=nobody, security_protocol="SSL", ssl_cafile=missing)
-    with pytest.raises(PublishError, match=r"\(SSL\): FileNotFoundError: .*FEEDBACK_KAFKA_SASL_… and SSL_…"):
+    with pytest.raises(PublishError, match=r"\(SSL\): FileNotFoundError; check .*FEEDBACK_KAFKA_SSL_CAFILE"):
         await FeedbackPublisher(kafka).__aenter__()
 
 
