@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from contracts.kafka import KafkaSettings
 from contracts.topics import RETRY_DELAYS, Topics, delay_of
+from pipeline.adapters.postgres_address import is_address
 from pipeline.patterns import parse_patterns
 from pipeline.redaction import Part
 from pipeline.retries import DEFAULT_STAGES, RetryPolicy, RetryStage
@@ -48,7 +49,10 @@ class Settings(BaseSettings):
     database_pool_size: int = Field(default=4, ge=1, le=100)
 
     mlflow_tracking_uri: str = Field(
-        default="http://127.0.0.1:5000", validation_alias="MLFLOW_TRACKING_URI", pattern=r"^https?://"
+        default="http://127.0.0.1:5000",
+        validation_alias="MLFLOW_TRACKING_URI",
+        pattern=r"^https?://",
+        repr=False,  # it may hold a password
     )
     mlflow_experiments: Annotated[tuple[str, ...], NoDecode] = Field(
         default=("0",), min_length=1, description="names or ids, with commas between"
@@ -95,6 +99,15 @@ class Settings(BaseSettings):
     def _check_patterns(cls, value: str) -> str:
         parse_patterns(value)
         return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _check_address(cls, url: SecretStr) -> SecretStr:
+        # A password's own @, / or % would make parts of it a host or a port, which messages name.
+        if not is_address(url.get_secret_value()):
+            msg = "is no address of a Postgres; write special characters of the password as %XX"
+            raise ValueError(msg)
+        return url
 
     @field_validator("mlflow_experiments", "retry_delays", "retry_attempts", "redact_fields", mode="before")
     @classmethod

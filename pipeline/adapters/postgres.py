@@ -28,6 +28,10 @@ def postgres_errors() -> Iterator[None]:
     """Turn what means that Postgres is away into `DependencyAwayError`; other errors are ours and pass."""
     try:
         yield
+    except psycopg.errors.InsufficientPrivilege as error:
+        # Its text names what is refused, and nothing that was sent.
+        detail = f"{error.diag.message_primary}; docs/security.md has the rights that are needed"
+        raise DependencyAwayError("postgres", detail) from error
     except (*_AWAY, PoolTimeout, OSError) as error:
         # The text may hold what was sent; the class and the code say enough.
         code = getattr(error, "sqlstate", None)
@@ -44,7 +48,16 @@ def make_pool(url: str, schema: str, *, size: int) -> Pool:
         "application_name": "feedback-pipeline",
     }
     return AsyncConnectionPool(
-        url, min_size=1, max_size=size, open=False, timeout=CONNECT_SECONDS, kwargs=kwargs, name="feedback"
+        url,
+        min_size=1,
+        max_size=size,
+        open=False,
+        timeout=CONNECT_SECONDS,
+        # The pause between its attempts doubles until it gives up, and who asks next begins anew: given up
+        # before whoever waits does, so that no pause outlasts an outage by minutes.
+        reconnect_timeout=CONNECT_SECONDS - 1,
+        kwargs=kwargs,
+        name="feedback",
     )
 
 
@@ -57,13 +70,32 @@ async def connection(pool: Pool) -> AsyncIterator[AsyncConnection[TupleRow]]:
 
     """
     with postgres_errors():
-        async with pool.connection() as conn:
-            try:
-                yield conn
-            except psycopg.errors.ReadOnlySqlTransaction:
-                # The pool would keep it for ever; a new one may find the new primary.
-                await conn.close()
-                raise
+        try:
+            async with pool.connection() as conn:
+                try:
+                    yield conn
+                except psycopg.errors.ReadOnlySqlTransaction:
+                    # The pool would keep it for ever; a new one may find the new primary.
+                    await conn.close()
+                    raise
+        except PoolTimeout as error:
+            raise DependencyAwayError("postgres", await why_no_connection(pool)) from error
+
+
+async def why_no_connection(pool: Pool) -> str:
+    """Say why a pool has no connection to lend, by asking Postgres for one; the pool only tells its log."""
+    try:
+        conn = await AsyncConnection.connect(str(pool.conninfo), **_options(pool))
+    except (psycopg.OperationalError, OSError) as error:
+        # Nothing has been sent yet, and libpq's texts on connecting hold no password.
+        said = str(error).splitlines()[0].split(" failed: ")[-1]
+        return f"{said}; check FEEDBACK_DATABASE_URL"
+    await conn.close()
+    return "no free connection; FEEDBACK_DATABASE_POOL_SIZE may be too small"
+
+
+def _options(pool: Pool) -> dict[str, Any]:
+    return pool.kwargs if isinstance(pool.kwargs, dict) else {}
 
 
 async def apply_schema(pool: Pool, schema: str) -> None:

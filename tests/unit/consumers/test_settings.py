@@ -225,3 +225,47 @@ def test_the_names_of_variables() -> None:
     assert variable_name("mlflow_tracking_uri") == "MLFLOW_TRACKING_URI"
     assert variable_name("MLFLOW_TRACKING_URI") == "MLFLOW_TRACKING_URI"
     assert variable_name("kafka.sasl_password") == "FEEDBACK_KAFKA_SASL_PASSWORD"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:s3cret@x@db/feedback",  # would be a host
+        "postgresql://app:s3cret/x@db/feedback",  # would be a port
+        "postgresql://app:s3cret%x@db/feedback",
+        "postgresql://app:s3cret@db/feedback?sslmodee=require",
+        "s3cret",
+    ],
+)
+def test_a_wrong_address_of_postgres_is_refused_without_a_word_of_it(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FEEDBACK_DATABASE_URL", url)
+    with pytest.raises(SettingsError) as caught:
+        load_settings()
+    assert "FEEDBACK_DATABASE_URL: is no address of a Postgres" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://app:s%40cret@[::1]:5432/feedback?sslmode=verify-full&sslrootcert=/ca.pem",
+        "postgresql://app@a.example:1,b.example:2/feedback?target_session_attrs=read-write",
+        "host=/run/postgresql dbname=feedback",
+        "postgresql:///feedback",
+    ],
+)
+def test_what_libpq_can_read_is_an_address(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEEDBACK_DATABASE_URL", url)
+    assert load_settings().database_url.get_secret_value() == url
+
+
+def test_settings_show_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FEEDBACK_DATABASE_URL", "postgresql://app:s3cret@db/feedback")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://bot:s3cret@mlflow.example")
+    monkeypatch.setenv("FEEDBACK_KAFKA_SASL_PASSWORD", "s3cret")
+    monkeypatch.setenv("FEEDBACK_KAFKA_SSL_KEYPASSWORD", "s3cret")
+    settings = load_settings()
+    for shown in (repr(settings), str(settings), repr(settings.kafka)):
+        assert "s3cret" not in shown
