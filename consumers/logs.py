@@ -4,8 +4,9 @@ import logging
 import sys
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor
 
+from consumers.driver import described
 from consumers.settings import Settings
 
 _SHARED: list[Processor] = [
@@ -17,12 +18,24 @@ _SHARED: list[Processor] = [
 ]
 
 
+def without_message(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Tell an exception by its class and place, also where a library logs it.
+
+    Its message may hold what somebody wrote, and a renderer for people would add all local variables.
+    """
+    given = event.pop("exc_info", None)
+    error = given[1] if isinstance(given, tuple) else given
+    if error is True:
+        error = sys.exc_info()[1]
+    return {**event, **described(error)} if isinstance(error, BaseException) else event
+
+
 def configure_logs(settings: Settings) -> None:
     """Send all logs to standard error in one format; call once, at the start of a process."""
-    renderer: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    renderer: Processor = (
+        structlog.processors.JSONRenderer()
         if settings.log_format == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), event_key="action")]
+        else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), event_key="action")
     )
     structlog.configure(
         processors=[*_SHARED, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -37,7 +50,8 @@ def configure_logs(settings: Settings) -> None:
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
                 structlog.processors.EventRenamer("action"),
-                *renderer,
+                without_message,
+                renderer,
             ],
         )
     )
