@@ -55,6 +55,10 @@ def configure_logs(settings: Settings) -> None:
             ],
         )
     )
+    # Libraries that write by themselves, as FastStream and MLflow do, would go past what is said above.
+    for name in list(logging.root.manager.loggerDict):
+        logging.getLogger(name).handlers.clear()
+        logging.getLogger(name).propagate = True
     root = logging.getLogger()
     root.handlers = [handler]
     root.setLevel(settings.log_level)

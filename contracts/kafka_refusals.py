@@ -2,9 +2,9 @@
 
 import asyncio
 import ssl
-from typing import Literal
+from typing import Final, Literal
 
-from aiokafka.conn import collect_hosts, create_conn
+from aiokafka.conn import AIOKafkaConnection, collect_hosts
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -18,6 +18,8 @@ from aiokafka.errors import (
 from contracts.kafka import KafkaSettings
 
 Operation = Literal["Read", "Write"]
+
+_CLOSE_SECONDS: Final = 1
 
 
 async def explain(error: BaseException, kafka: KafkaSettings, operation: Operation) -> str:
@@ -43,11 +45,19 @@ async def why_no_connection(kafka: KafkaSettings) -> str:
         options = kafka.options()
         brokers = options.pop("bootstrap_servers")
         for host, port, _ in collect_hosts(brokers):
-            connection = await create_conn(host, port, **options)
-            connection.close()
+            await _knock(AIOKafkaConnection(host, port, **options))
     except (KafkaError, OSError, TimeoutError, asyncio.IncompleteReadError) as error:
         return _at_the_door(error, kafka)
     return "the brokers can be reached again"
+
+
+async def _knock(connection: AIOKafkaConnection) -> None:
+    try:
+        await connection.connect()
+    finally:
+        closed = connection.close()
+        if connection._protocol is not None:  # noqa: SLF001 - only then was there anything to close
+            await asyncio.wait([closed], timeout=_CLOSE_SECONDS)
 
 
 def _at_the_door(error: BaseException, kafka: KafkaSettings) -> str:

@@ -26,6 +26,10 @@ def root() -> Iterator[logging.Logger]:
 def test_a_library_s_traceback_tells_class_and_place_and_no_message(
     root: logging.Logger, form: Literal["json", "console"], level: Literal["DEBUG", "INFO"]
 ) -> None:
+    own = io.StringIO()
+    willful = logging.getLogger("a-library-with-a-handler-of-its-own")
+    willful.addHandler(logging.StreamHandler(own))
+    willful.propagate = False
     configure_logs(Settings(log_format=form, log_level=level))
     (handler,) = root.handlers
     assert isinstance(handler, logging.StreamHandler)
@@ -35,8 +39,10 @@ def test_a_library_s_traceback_tells_class_and_place_and_no_message(
         int(held)
     except ValueError as error:
         logging.getLogger("faststream").exception("handler failed")
+        willful.exception("it failed")
         logging.getLogger("asyncio").exception("task failed", exc_info=error)
     text = written.getvalue()
-    assert text.count("ValueError") == 2
-    assert text.count("test_log_tracebacks.py") >= 2
+    assert text.count("ValueError") == 3
+    assert text.count("test_log_tracebacks.py") >= 3
+    assert own.getvalue() == ""
     assert SECRET not in text
