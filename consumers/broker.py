@@ -44,7 +44,7 @@ class PipelineBroker(KafkaBroker):
 
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a constructor of the composition root
         self,
         kafka: KafkaSettings,
         patience: Patience,

@@ -8,7 +8,7 @@ from support.samples import a_version
 
 from pipeline.adapters.mlflow_rights import TellingSink, advise
 from pipeline.adapters.mlflow_traces import trace_filter
-from pipeline.log import write_of
+from pipeline.log import Draft, write_of
 from pipeline.outcomes import Away, DependencyAwayError, Logged, Retry, SinkOutcome, Withdrawn
 from pipeline.ports import Write
 
@@ -40,7 +40,10 @@ class Forbidding:
 
 
 def writes(*traces: str, **fields: Any) -> list[Write]:
-    return [write_of(a_version(**fields), trace, None, written=None) for trace in traces]
+    return [
+        write_of(Draft(version=a_version(**fields), trace_id=trace, segment=None, written=None), trace)
+        for trace in traces
+    ]
 
 
 async def test_what_is_forbidden_on_a_trace_that_is_there_is_waited_for_with_the_mend(
