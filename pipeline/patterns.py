@@ -1,7 +1,7 @@
 """What redaction looks for: personal data by its usual name, and patterns of one's own, in linear time.
 
 The engine is RE2: whatever pattern an operator sets and whatever a person writes, no search backtracks
-(docs/decisions/0006). It knows neither look-around nor backreferences, and its digits and words are ASCII.
+(docs/decisions/0008). It knows neither look-around nor backreferences, and its digits and words are ASCII.
 """
 
 import ipaddress
