@@ -13,7 +13,7 @@ from consumers.settings import Settings
 from pipeline.adapters.mlflow_client import MlflowThreads
 from pipeline.adapters.mlflow_rest import MlflowRestSink
 from pipeline.log import assessment_metadata
-from pipeline.outcomes import Dead, Logged, Retry, SinkOutcome, Superseded, Withdrawn
+from pipeline.outcomes import Dead, Logged, NotBegun, Retry, SinkOutcome, Superseded, Withdrawn
 from pipeline.ports import Write
 from pipeline.versions import Version
 
@@ -391,3 +391,16 @@ async def test_another_hand_wrote_the_same_id(real_shelf: RealShelf) -> None:
     seen = the_one(real_shelf, trace_id)
     assert seen.value == "ours"
     assert seen.metadata["feedback.event_id"] == str(version.event_id)
+
+
+@pytest.mark.parametrize("op", ["create", "edit", "withdraw"])
+async def test_what_comes_too_late_is_not_begun(shelf: Shelf, op: str) -> None:
+    """Frozen since it was pinned: somebody else may have a newer version by now."""
+    trace_id, version = shelf.new_trace(), a_version(value="old")
+    if op != "create":
+        await put(shelf, write_of(version, trace_id))
+    late = edit(version, 1, op="withdraw", value=None) if op == "withdraw" else edit(version, 1, value="late")
+    write = write_of(late, trace_id, may_exist=op == "edit")
+    (outcome,) = await shelf.sink.log([write], until=time.monotonic())
+    assert outcome == NotBegun()
+    assert [seen.value for seen in shelf.seen(trace_id)] == ([] if op == "create" else ["old"])
