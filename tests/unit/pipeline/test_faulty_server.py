@@ -1,0 +1,158 @@
+"""What the sink makes of a server that fails, told apart by whether the server is healthy otherwise."""
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import mlflow
+import pytest
+from support.samples import SECRET, a_draft, a_version
+
+from pipeline.adapters.mlflow_client import MlflowThreads, configure_mlflow
+from pipeline.adapters.mlflow_rest import MlflowRestSink
+from pipeline.log import write_of
+from pipeline.outcomes import Away, Dead, SinkOutcome, Withdrawn
+
+Answer = tuple[int, bytes]
+EXPERIMENTS = "/experiments/search"
+
+
+def said(status: int, code: str) -> Answer:
+    return status, json.dumps({"error_code": code, "message": f"it failed at {SECRET}"}).encode()
+
+
+FAILED = said(500, "INTERNAL_ERROR")
+MISSING = said(404, "RESOURCE_DOES_NOT_EXIST")
+HEALTHY: Answer = (200, b"{}")
+TOO_LARGE: Answer = (413, b"<html>413 Request Entity Too Large</html>")
+
+
+@dataclass
+class Server:
+    """Answers as a test says, by method and path, and keeps what it was asked."""
+
+    answer: Callable[[str, str], Answer] = lambda _method, _path: HEALTHY
+    asked: list[str] = field(default_factory=list)
+    url: str = ""
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    made = Server()
+
+    class Handler(BaseHTTPRequestHandler):
+        def _answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            made.asked.append(self.command)
+            status, body = made.answer(self.command, self.path)
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            with suppress(OSError):  # who asked has given up
+                self.end_headers()
+                self.wfile.write(body)
+
+        do_GET = do_POST = do_PATCH = do_DELETE = _answer  # noqa: N815 - names that http.server looks for
+
+        def log_message(self, *_: object) -> None:
+            """Stay silent."""
+
+    configure_mlflow(concurrency=2)
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else ""
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
+        thread = threading.Thread(target=http.serve_forever, args=(0.01,))
+        thread.start()
+        made.url = f"http://127.0.0.1:{http.server_address[1]}"
+        mlflow.set_tracking_uri(made.url)
+        yield made
+        http.shutdown()
+        thread.join()
+    mlflow.set_tracking_uri(before)
+
+
+async def put(op: str = "log", *, written: bool = False, **fields: Any) -> SinkOutcome:
+    version = a_version(op=op, **fields)
+    write = write_of(a_draft(version, written=version.event_id if written else None), "tr-1")
+    threads = MlflowThreads(2)
+    try:
+        (outcome,) = await MlflowRestSink(threads).log([write], until=time.monotonic() + 60)
+    finally:
+        threads.close()
+    return outcome
+
+
+@pytest.mark.parametrize(("op", "written"), [("log", False), ("log", True), ("withdraw", True)])
+async def test_what_fails_each_time_at_a_healthy_server_is_rejected(
+    server: Server, op: str, *, written: bool
+) -> None:
+    """Be it the write, the look or the withdrawal: it would hold up its neighbours for ever."""
+    server.answer = lambda _method, path: HEALTHY if EXPERIMENTS in path else FAILED
+    outcome = await put(op, written=written)
+    assert isinstance(outcome, Dead)
+    assert outcome.reason == "rejected"
+    assert "INTERNAL_ERROR" in outcome.detail
+    assert SECRET not in outcome.detail
+
+
+@pytest.mark.parametrize(("op", "written"), [("log", False), ("log", True), ("withdraw", True)])
+async def test_what_fails_at_a_server_that_fails_at_all_else_is_waited_for(
+    server: Server, op: str, *, written: bool
+) -> None:
+    server.answer = lambda _method, _path: FAILED
+    outcome = await put(op, written=written)
+    assert isinstance(outcome, Away)
+    assert SECRET not in outcome.detail
+
+
+async def test_a_create_that_fails_is_looked_for_before_it_is_sent_again(server: Server) -> None:
+    answers = {"POST": [FAILED, TOO_LARGE], "GET": [MISSING]}
+    server.answer = lambda method, _path: answers[method].pop(0)
+    assert isinstance(await put(), Dead)
+    assert server.asked == ["POST", "GET", "POST"]
+
+
+async def test_a_withdrawal_that_fails_once_is_done_again_and_is_not_certain(server: Server) -> None:
+    answers = [FAILED, HEALTHY]
+    server.answer = lambda _method, _path: answers.pop(0)
+    outcome = await put("withdraw", written=True)
+    assert isinstance(outcome, Withdrawn)
+    assert not outcome.is_certain
+    assert server.asked == ["DELETE", "DELETE"]
+
+
+@pytest.mark.parametrize("op", ["log", "withdraw"])
+async def test_what_a_proxy_finds_too_large_is_rejected_at_once(server: Server, op: str) -> None:
+    server.answer = lambda _method, _path: TOO_LARGE
+    outcome = await put(op)
+    assert isinstance(outcome, Dead)
+    assert outcome.reason == "rejected"
+    assert len(server.asked) == 1
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_a_busy_or_absent_server_behind_a_proxy_is_waited_for(server: Server, status: int) -> None:
+    server.answer = lambda _method, _path: (status, b"<html>later</html>")
+    assert isinstance(await put(), Away)
+
+
+async def test_a_server_that_never_answers_is_given_up_in_time(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    gone = threading.Event()
+
+    def hang(_method: str, _path: str) -> Answer:
+        gone.wait(20)
+        return HEALTHY
+
+    server.answer = hang
+    start = time.monotonic()
+    outcome = await put()
+    gone.set()
+    assert isinstance(outcome, Away)
+    # A bound, not a measurement: four tries of a second each and the waits between, not minutes.
+    assert time.monotonic() - start < 15
