@@ -92,6 +92,17 @@ def test_headers_of_a_retry_on_another_topic_are_the_producer_s_own() -> None:
     assert record_of(parked(0)).visit.attempt == 1
 
 
+async def test_the_driver_of_an_event_topic_reads_no_headers_of_retries() -> None:
+    seen: list[int] = []
+
+    async def run(records: Sequence[Record]) -> None:
+        seen.extend(record.visit.attempt for record in records)
+
+    driver = Driver("feedback", run, NoMetrics(), pytest.fail)  # type: ignore[arg-type]  # it is not called
+    await driver.handle([parked(0)], cast("SteadyConsumer", FakeConsumer()))
+    assert seen == [1]
+
+
 def test_due_is_split_by_partition_at_the_first_that_is_not() -> None:
     raw = [
         parked(0, offset=1),
