@@ -20,6 +20,7 @@ _MORE = ("extra-0", "extra-1")
 _ADDED_PARTITIONS = 3
 _HELD = 6
 _LOOK_SECONDS = 0.05
+_GATHER_SECONDS = 1.5
 # Only edits are held: a late create is refused by MLflow's primary key.
 _EDIT = b"PATCH /api/"
 
@@ -150,6 +151,8 @@ class Havoc:
         while not held.caught.is_set():  # noqa: ASYNC110 - it is set in another thread
             await asyncio.sleep(_LOOK_SECONDS)
         caught = time.monotonic()
+        while held.left and time.monotonic() < caught + _GATHER_SECONDS:
+            await asyncio.sleep(_LOOK_SECONDS)
         for name in CONSUMERS if kill else ():
             await self.fleet.kill(name)
             await self.fleet.start(name)
