@@ -151,7 +151,7 @@ class Havoc:
         while not held.caught.is_set():  # noqa: ASYNC110 - it is set in another thread
             await asyncio.sleep(_LOOK_SECONDS)
         caught = time.monotonic()
-        while held.left and time.monotonic() < caught + _GATHER_SECONDS:
+        while held.left and time.monotonic() < caught + _GATHER_SECONDS:  # noqa: ASYNC110 - as above
             await asyncio.sleep(_LOOK_SECONDS)
         for name in CONSUMERS if kill else ():
             await self.fleet.kill(name)

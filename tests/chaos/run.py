@@ -56,8 +56,8 @@ _SETTINGS: Final[Mapping[str, object]] = {
     "batch_max_records": 100,
     "retry_delays": ("1s", "3s"),
     "retry_attempts": (4, 4),
-    # A write is begun within a third of it, and held for at most 12 s by `hold writes and kill`.
-    "request_lifetime_seconds": 24,
+    # A write is begun within a third of it, and held for at most 17 s by `hold writes and kill`.
+    "request_lifetime_seconds": 28,
 }
 _MLFLOW_SECONDS: Final = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 

@@ -20,7 +20,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 
 @pytest.mark.timeout(240)
-@pytest.mark.parametrize("seed", [1, 13])
+@pytest.mark.parametrize("seed", [1, 6])
 def test_nothing_is_lost_doubled_or_stale(seed: int, cluster: Stack, tmp_path: Path) -> None:
     schedule = Schedule.from_seed(seed, length=LENGTH, faults=FAULTS)
     print(schedule)  # noqa: T201 - shown when it fails
