@@ -5,6 +5,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from support.alerts import is_shown, read_rules, selectors
 from support.consumers import Consumers, Running
+from support.waiting import wait_until
 from support.world import request_id, wait_until_settled, write_traces
 
 from consumers.settings import Settings
@@ -55,7 +56,9 @@ async def test_dead_letters_of_a_real_consumer_fire_the_alert(
         assert dead > FEW
         assert dead / everything > SHARE
     assert total(after, "feedback_outcomes_total", outcome="dead-lettered", reason="undecodable") == BAD
-    assert total(after, "feedback_lag_records") == 0
+    await wait_until(
+        lambda: total(scrape(running), "feedback_lag_records") == 0, seconds=5, what="nothing waits unread"
+    )
     assert total(after, "feedback_loop_age_seconds") < 30
 
     shown: dict[str, list[dict[str, str]]] = {}
