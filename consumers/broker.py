@@ -69,6 +69,7 @@ class PipelineBroker(KafkaBroker):
         self._fail = fail
         self._session_timeout_ms = session_timeout_ms
         self.started = False
+        self._has_failed = False
         self._added: list[tuple[str, str, str, BatchSubscriber]] = []
 
     def loops(self) -> list[Loop]:
@@ -134,8 +135,14 @@ class PipelineBroker(KafkaBroker):
         @subscriber
         async def handle(batch: tuple[RawRecord, ...]) -> None:
             consumer = subscriber.consumer
-            if isinstance(consumer, SteadyConsumer):
+            if not isinstance(consumer, SteadyConsumer) or self._has_failed:
+                return
+            try:
                 await driver.handle(batch, consumer)
+            except Exception as error:  # noqa: BLE001 - FastStream would swallow it, and a later commit pass it
+                self._has_failed = True
+                log.critical("consumer_failed", consumer=driver.name, **described(error))
+                self._fail(error)
 
 
 async def parse_raw(batch: tuple[ConsumerRecord[Any, Any], ...]) -> KafkaAckableMessage:

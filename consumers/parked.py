@@ -76,9 +76,9 @@ def due_at(raw: RawRecord, delay: timedelta) -> float:
     latest = raw.timestamp / 1000 + delay.total_seconds()
     try:
         _, said = split_retry(raw.headers)
-    except ValueError:
+        return min(said.due_at / 1000, latest)
+    except (ValueError, OverflowError):
         return latest
-    return min(said.due_at / 1000, latest)
 
 
 class ParkedDriver:

@@ -54,8 +54,9 @@ def _request_id(value: str) -> str:
 
 
 def _trace_id(value: str) -> str:
-    if _BARE_TRACE_ID.fullmatch(value):
-        return f"tr-{value.lower()}"
+    # Both forms in lower case, as MLflow writes them: one trace must not have two identities.
+    if _BARE_TRACE_ID.fullmatch(value.removeprefix("tr-")):
+        return f"tr-{value.removeprefix('tr-').lower()}"
     if not _TRACE_ID.fullmatch(value):
         msg = "is neither an MLflow trace id (tr-…, up to 50 characters) nor 32 hex digits of OpenTelemetry"
         raise ValueError(msg)

@@ -144,22 +144,21 @@ def _not_sent(model: type[BaseModel], document: Mapping[str, Any]) -> list[Probl
 
 
 def check_clock(event: Event, recorded_at: datetime) -> None:
-    """Refuse a submitted_at too far in the future, which would win over every later version.
+    """Refuse a submitted_at or completed_at too far in the future, which would win over every later version.
 
     Raises:
         ContractError: with how far it is ahead.
 
     """
-    if isinstance(event, ChatCompleted):
-        return
-    ahead = event.submitted_at - recorded_at
+    field = "completed_at" if isinstance(event, ChatCompleted) else "submitted_at"
+    ahead = getattr(event, field) - recorded_at
     if ahead > limits.CLOCK_SKEW:
         minutes = int(limits.CLOCK_SKEW / timedelta(minutes=1))
         wrong = (
             f"is {int(ahead.total_seconds())} s ahead of the record's own time; "
             f"the limit is {minutes} minutes: set the producer's clock"
         )
-        raise ContractError(Problem("submitted_at", wrong))
+        raise ContractError(Problem(field, wrong))
 
 
 def _problems(error: ValidationError) -> list[Problem]:

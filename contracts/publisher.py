@@ -13,6 +13,7 @@ import asyncio
 import re
 import secrets
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Final, Self
@@ -79,6 +80,8 @@ class FeedbackPublisher:
         self._source = quote(source, safe="/:._-~")
         self._timeout = timeout_seconds
         self._producer: AIOKafkaProducer | None = None
+        self._replacing = asyncio.Lock()
+        self._ending: set[asyncio.Future[None]] = set()
 
     async def __aenter__(self) -> Self:
         """Connect.
@@ -87,6 +90,10 @@ class FeedbackPublisher:
             PublishError: when no broker lets us in, naming the brokers, the reason and what to check.
 
         """
+        self._producer = await self._connect()
+        return self
+
+    async def _connect(self) -> AIOKafkaProducer:
         producer = None
         try:
             producer = AIOKafkaProducer(
@@ -101,8 +108,7 @@ class FeedbackPublisher:
             if producer is not None:
                 await producer.stop()
             raise PublishError(await explain(error, self._kafka, "Write"), ()) from error
-        self._producer = producer
-        return self
+        return producer
 
     async def __aexit__(
         self,
@@ -177,12 +183,26 @@ class FeedbackPublisher:
         if self._producer is None:
             msg = "the publisher is not connected; use it as: async with FeedbackPublisher() as publisher"
             raise PublishError(msg, events)
-        sends = [self._send(self._producer, *pair) for pair in zip(events, values, strict=True)]
+        producer = self._producer
+        sends = [self._send(producer, *pair) for pair in zip(events, values, strict=True)]
         results = await asyncio.gather(*sends, return_exceptions=True)
         failed = [(e, r) for e, r in zip(events, results, strict=True) if isinstance(r, BaseException)]
         if failed:
             event, error = failed[0]
+            if any(isinstance(result, KafkaError) for _, result in failed):
+                await self._replace(producer)
             raise PublishError(self._explain(event, error), [event for event, _ in failed]) from error
+
+    async def _replace(self, failed: AIOKafkaProducer) -> None:
+        """Connect anew: after a batch that failed, an idempotent producer's numbers have a gap for good."""
+        async with self._replacing:
+            if self._producer is not failed:
+                return
+            with suppress(PublishError):  # no broker lets us in: the old one may still be of use later
+                self._producer = await self._connect()
+                ending = asyncio.ensure_future(failed.stop())
+                self._ending.add(ending)
+                ending.add_done_callback(self._ending.discard)
 
     async def _send(self, producer: AIOKafkaProducer, event: Event, value: bytes) -> None:
         async with asyncio.timeout(self._timeout):

@@ -16,7 +16,7 @@ from pipeline.newest import NewestWriter
 from pipeline.outcomes import Logged, Outcome, Retry, Settled, Superseded, Withdrawn
 from pipeline.park import parked_of, waiting_for_a_look
 from pipeline.patience import Patience
-from pipeline.ports import ChatIndex, DeadLetter, FeedbackStore, Outbox, Parked, Sink, Traces
+from pipeline.ports import ChatIndex, DeadLetter, FeedbackStore, Outbox, Parked, Settlement, Sink, Traces
 from pipeline.records import Record
 from pipeline.redaction import NO_REDACTION, Redaction
 from pipeline.resolve import Work, resolve
@@ -103,6 +103,7 @@ class FeedbackPipeline:
         ended = {key: self._unless_last(batch, key, outcome) for key, outcome in outcomes.items()}
         batch.waiting = {key: out.reason for key, out in ended.items() if isinstance(out, Retry)}
         settled = {key: out for key, out in ended.items() if not isinstance(out, Retry)}
+        await self._let_go(batch)
         await self._settle(batch, settled)
         batch.ended |= {key: Ended(outcome, is_written=True) for key, outcome in settled.items()}
 
@@ -149,6 +150,16 @@ class FeedbackPipeline:
         with timed(self._metrics, "log", len(drafts)):
             written = await log(drafts, ports.feedback, ports.sink, self._patience, lease=self._retries.lease)
         return outcomes | written
+
+    async def _let_go(self, batch: Batch) -> None:
+        """Let go of traces that are not in MLflow: the request may get another one before they come."""
+        settlements = [
+            Settlement(version=batch.newest[key], state="open", written_event=None)
+            for key, reason in batch.waiting.items()
+            if reason == "trace_missing" and batch.standings[key].written_event is None
+        ]
+        if settlements:
+            await self._patience.call(lambda: self._ports.feedback.settle(settlements))
 
     async def _settle(self, batch: Batch, outcomes: dict[UUID, Settled]) -> None:
         """Keep the outcomes; of those that were overtaken meanwhile the newest is written."""

@@ -90,7 +90,10 @@ class _Writing:
             if time.monotonic() >= self._until:
                 await self._pin()
             writes = [write_of(draft, self._pinned[key]) for key, draft in self._rest.items()]
+            before = len(self._rest)
             away = self._collect(writes, await self._sink.log(writes, until=self._until)) if writes else None
+            if writes and away is None and len(self._rest) == before:
+                away = Away("mlflow", "no write was answered in time")
             if away is not None:
                 raise DependencyAwayError(away.dependency, away.detail)
 

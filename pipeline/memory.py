@@ -97,12 +97,14 @@ class MemoryFeedback:
         for settlement in settlements:
             key = settlement.version.feedback_id
             row = self.rows.get(key)
-            if row is None or row.order != settlement.version.order:
+            if row is None or row.order != settlement.version.order or not _may_follow(settlement, row):
                 overtaken.append(key)
                 continue
             if settlement.is_certain and self._begun.get(key, (0,))[0] == 1:
                 del self._begun[key]
-            is_unresolved = settlement.dead is not None and settlement.dead.reason == "unresolved"
+            is_unresolved = settlement.state == "open" or (
+                settlement.dead is not None and settlement.dead.reason == "unresolved"
+            )
             unpinned = is_unresolved and settlement.written_event is None
             self.rows[key] = replace(
                 row,
@@ -112,6 +114,11 @@ class MemoryFeedback:
                 trace_id=None if unpinned else row.trace_id,
             )
         return overtaken
+
+
+def _may_follow(settlement: Settlement, row: Standing) -> bool:
+    """Tell whether an end may replace what stands: what was written is not undone by who found nothing."""
+    return row.state in {"open", settlement.state} or settlement.state in {"logged", "withdrawn"}
 
 
 def _past(row: Standing | None) -> Mapping[UUID, Settled]:

@@ -5,12 +5,16 @@ from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+import structlog
+
 from contracts.events import Segment
 from pipeline.log import Draft, log
 from pipeline.outcomes import Logged, Superseded, Withdrawn
 from pipeline.patience import Patience
 from pipeline.ports import FeedbackStore, Sink
 from pipeline.settle import settlement_of
+
+_log = structlog.get_logger(__name__)
 
 REWRITES: Final = 20
 """How often in a row a settle may find itself overtaken; each time somebody else has just written."""
@@ -37,6 +41,7 @@ class NewestWriter:
             if not feedback_ids:
                 return
             feedback_ids = await self._write_once(feedback_ids, segment)
+        _log.error("newest_not_written", feedback=len(feedback_ids), why="MLflow is ahead of the store")
 
     async def _write_once(
         self, feedback_ids: Sequence[UUID], segment: Callable[[UUID], Segment | None]

@@ -140,6 +140,9 @@ class FeedbackStore(Protocol):
     async def settle(self, settlements: Sequence[Settlement]) -> Collection[UUID]:
         """Keep how versions ended and give the feedback ids of those that were overtaken meanwhile.
 
+        Overtaken is also who found no trace, or was refused, where another had written the same version.
+        State ``open`` keeps that it has not ended, and lets go of a trace that is not in MLflow.
+
         An unresolved version of which nothing was ever written loses its pin, as its trace is not in MLflow,
         so that a mended one can have another. A rejected one keeps it: an older version may have been
         written there before a crash.

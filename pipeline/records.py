@@ -56,7 +56,8 @@ class Record:
     @property
     def size(self) -> int:
         """Give the most bytes that it takes to write it again, header keys that are not UTF-8 in base64."""
-        headers = sum(len(key) * 4 + len(value or b"") * 4 // 3 + 8 for key, value in self.headers)
+        # As pairs of base64 in JSON: brackets, quotes and padding come to some twenty bytes a pair.
+        headers = sum(len(key) * 4 + len(value or b"") * 4 // 3 + 20 for key, value in self.headers)
         return len(self.key or b"") + len(self.value or b"") + headers
 
     @property

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, Literal, TypeVar
 
+import mlflow
+from mlflow.entities import AssessmentSource, Feedback
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos.databricks_pb2 import ErrorCode
-from mlflow.tracking._tracking_service.utils import _get_store
 from requests.exceptions import RetryError
 
 from pipeline.patience import alive
@@ -23,7 +24,8 @@ Finding = Literal["missing", "refused", "away", "failed", "unclear"]
 - ``missing``: the trace or the assessment is not there.
 - ``refused``: the server will never take this.
 - ``away``: nothing was done: no rights, too busy, or its database is away.
-- ``failed``: the server answered 500: the id is there already, or it cannot store this, or it stumbled.
+- ``failed``: the server answered 500, or 400 for its database: the id is there already, or it cannot store
+  this, or it stumbled.
 - ``unclear``: no answer: it may have been done or not.
 
 After the last two, look before writing again.
@@ -32,7 +34,6 @@ After the last two, look before writing again.
 _FINDINGS: Final[dict[str, Finding]] = {
     "RESOURCE_DOES_NOT_EXIST": "missing",
     "INVALID_PARAMETER_VALUE": "refused",
-    "BAD_REQUEST": "refused",
     "MALFORMED_REQUEST": "refused",
     "PERMISSION_DENIED": "away",
     "UNAUTHENTICATED": "away",
@@ -40,7 +41,12 @@ _FINDINGS: Final[dict[str, Finding]] = {
     "REQUEST_LIMIT_EXCEEDED": "away",
     "TEMPORARILY_UNAVAILABLE": "away",
     "INTERNAL_ERROR": "failed",
+    # What MLflow makes of most of its database's errors, such as that of a standby that cannot be written.
+    "BAD_REQUEST": "failed",
 }
+
+PROBE: Final = "feedback-pipeline.probe"
+"""The name of the assessment that is written, and deleted, to see whether MLflow writes at all."""
 
 _TOO_LARGE: Final = "failed with error code 413 "
 """What a proxy before MLflow says of a body that it will never let pass, and the client makes of it."""
@@ -68,7 +74,8 @@ def finding(error: MlflowException) -> Finding:
     """Say what an error proves; only an answer in MLflow's own form proves anything."""
     code = error_code(error)
     if isinstance(error, RestException):
-        return _FINDINGS.get(code, "unclear")
+        # A gateway's JSON has no code, and the client makes one of its own: nothing is known of MLflow.
+        return _FINDINGS.get(code, "unclear") if "error_code" in error.json else "away"
     if (status := _hidden_status(error)) is not None:
         return "failed" if status == _SERVER_ERROR else "away"
     if _TOO_LARGE in str(error):
@@ -89,11 +96,16 @@ def error_code(error: MlflowException) -> str:
     return code if isinstance(code, str) else ErrorCode.Name(code)
 
 
-def is_healthy() -> bool:
-    """Tell whether the server answers what it has to ask its database for; a 500 is then not its trouble."""
+def can_write(trace_id: str) -> bool:
+    """Tell whether the server writes something else to the same trace: then a failure is not its trouble.
+
+    What is written is taken back at once. Only reading would prove nothing: a standby answers all reads.
+    """
+    probe = Feedback(name=PROBE, value=True, source=AssessmentSource(source_type="CODE", source_id=PROBE))
     try:
-        _get_store().search_experiments(max_results=1)
-    except Exception:  # noqa: BLE001 - whatever it is, the server does not answer
+        written = mlflow.log_assessment(trace_id, probe)
+        mlflow.delete_assessment(trace_id, str(written.assessment_id))
+    except Exception:  # noqa: BLE001 - whatever it is, the server does not write
         return False
     return True
 

@@ -13,7 +13,7 @@ from mlflow.entities import Assessment, AssessmentSource, Expectation, Feedback
 from mlflow.exceptions import MlflowException
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from pipeline.adapters.mlflow_client import MlflowThreads, error_code, finding, is_healthy
+from pipeline.adapters.mlflow_client import MlflowThreads, can_write, error_code, finding
 from pipeline.outcomes import Away, Dead, Logged, NotBegun, Retry, SinkOutcome, Superseded, Withdrawn
 from pipeline.ports import Write
 from pipeline.versions import Order
@@ -86,7 +86,7 @@ def log_one(write: Write, until: float) -> SinkOutcome:
             return Away("mlflow", result.detail)
         case Logged() | Withdrawn() if tries > 1:
             return replace(result, is_certain=False)
-        case _Unclear() if not is_healthy():
+        case _Unclear() if not can_write(write.trace_id):
             return Away("mlflow", result.detail)
         case _Unclear():
             return Dead(
@@ -106,6 +106,8 @@ def _last(state: RetryCallState) -> SinkOutcome | _Unclear:
 
 def _look_and_edit(write: Write, until: float) -> SinkOutcome | _Unclear | None:
     """Edit what MLflow holds, or give None when it holds nothing."""
+    if time.monotonic() >= until:
+        return NotBegun()
     try:
         standing = mlflow.get_assessment(write.trace_id, write.version.assessment_id)
     except MlflowException as error:

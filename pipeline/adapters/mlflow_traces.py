@@ -24,6 +24,8 @@ _SAFE_ID: Final = re.compile(limits.REQUEST_ID_PATTERN, re.ASCII)
 _STATES: Final = ("OK", "ERROR")
 _SESSION: Final = "mlflow.trace.session"
 _USER: Final = "mlflow.trace.user"
+_LATEST_MS: Final = 253_402_300_799_000
+"""The last second of the year 9999: a trace written in nanoseconds must not end the consumer."""
 _NO_EVENT: Final = UUID(int=0)
 """The event_id of a chat that no event told of; any real event of the same time is newer."""
 
@@ -178,12 +180,17 @@ def _chat(request_id: str, info: TraceInfo) -> Chat:
     said = {**info.tags, **info.trace_metadata}
     keys = {name: name for name in Segment.model_fields} | {"session_id": _SESSION, "user_id": _USER}
     texts = {name: said.get(key) or said.get(name) or "" for name, key in keys.items()}
-    segment = {name: text[: limits.NAME_LENGTH] or None for name, text in texts.items()}
+    segment = {name: _storable(text)[: limits.NAME_LENGTH] or None for name, text in texts.items()}
     return Chat(
         client_request_id=request_id,
         trace_id=info.trace_id,
         # When it began: the chat's own event tells of its end, and so is the newer of the two.
-        completed_at=datetime.fromtimestamp(info.request_time / 1000, UTC),
+        completed_at=datetime.fromtimestamp(min(max(info.request_time, 0), _LATEST_MS) / 1000, UTC),
         event_id=_NO_EVENT,
         segment=Segment(**segment),
     )
+
+
+def _storable(text: str) -> str:
+    """Leave out what Postgres cannot hold: NUL, and halves of surrogate pairs."""
+    return text.replace("\0", "").encode(errors="ignore").decode()

@@ -1,5 +1,6 @@
 """Postgres: the pool, its errors as the pipeline knows them, and the schema."""
 
+import hashlib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from importlib.resources import files
@@ -16,6 +17,7 @@ Pool = AsyncConnectionPool[AsyncConnection[TupleRow]]
 
 CONNECT_SECONDS: Final = 5
 STATEMENT_MS: Final = 30_000
+_KEEPALIVE_SECONDS: Final = 10
 _SCHEMA_LOCK: Final = 0x6665656462616B  # any number that nobody else uses for an advisory lock
 
 
@@ -46,6 +48,11 @@ def make_pool(url: str, schema: str, *, size: int) -> Pool:
         "connect_timeout": CONNECT_SECONDS,
         "options": options,
         "application_name": "feedback-pipeline",
+        # A host that vanishes without a word is noticed by TCP alone, which takes a quarter of an hour.
+        "keepalives_idle": _KEEPALIVE_SECONDS,
+        "keepalives_interval": _KEEPALIVE_SECONDS,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 3 * _KEEPALIVE_SECONDS * 1000,
     }
     return AsyncConnectionPool(
         url,
@@ -101,12 +108,21 @@ def _options(pool: Pool) -> dict[str, Any]:
 async def apply_schema(pool: Pool, schema: str) -> None:
     """Create what is missing of the schema; safe while others do the same.
 
+    What is there already is told by the table's comment: also a statement that has nothing to do takes locks,
+    behind which all consumers would wait for a backup to end.
+
     Raises:
         DependencyAwayError: when Postgres is away.
 
     """
     text = files("pipeline.adapters").joinpath("schema.sql").read_text(encoding="utf-8")
+    mark = f"feedback-pipeline, schema {hashlib.sha256(text.encode()).hexdigest()[:16]}"
+    async with connection(pool) as conn:
+        found = await conn.execute("SELECT obj_description(to_regclass('feedback'), 'pg_class')")
+        if await found.fetchone() == (mark,):
+            return
     async with connection(pool) as conn, conn.transaction():
         await conn.execute("SELECT pg_advisory_xact_lock(%s)", [_SCHEMA_LOCK])
         await conn.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(schema)))
         await conn.execute(text.encode())
+        await conn.execute(sql.SQL("COMMENT ON TABLE feedback IS {}").format(sql.Literal(mark)))

@@ -59,15 +59,19 @@ WITH ended AS MATERIALIZED (
                 %s::boolean[])
         AS new (feedback_id, version, event_id, state, written_event, dead_reason, dead_detail, is_certain)
         ON old.feedback_id = new.feedback_id AND old.version = new.version AND old.event_id = new.event_id
+        -- Of two who had it at once, what one has written is not undone by the other who found nothing.
+        AND (old.state = 0 OR new.state = old.state OR new.state IN (1, 2))
     ORDER BY old.feedback_id
     FOR UPDATE OF old
 )
 UPDATE feedback AS old SET
-    state = ended.state, written_event = ended.written_event, settled_at = now(),
+    state = ended.state, written_event = ended.written_event,
+    settled_at = CASE WHEN ended.state > 0 THEN now() END,
     dead_reason = ended.dead_reason, dead_detail = ended.dead_detail,
     pinned_at = CASE WHEN ended.is_certain AND old.pins = 1 THEN NULL ELSE old.pinned_at END,
     pins = CASE WHEN ended.is_certain AND old.pins = 1 THEN 0 ELSE old.pins END,
-    trace_id = CASE WHEN ended.dead_reason = 'unresolved' AND ended.written_event IS NULL THEN NULL
+    trace_id = CASE WHEN (ended.state = 0 OR ended.dead_reason = 'unresolved') AND ended.written_event IS NULL
+                    THEN NULL
                     ELSE old.trace_id END
 FROM ended WHERE old.feedback_id = ended.feedback_id
 RETURNING old.feedback_id

@@ -13,13 +13,13 @@ import mlflow
 import pytest
 from support.samples import SECRET, a_draft, a_version
 
-from pipeline.adapters.mlflow_client import MlflowThreads, configure_mlflow
+from pipeline.adapters.mlflow_client import PROBE, MlflowThreads, configure_mlflow
 from pipeline.adapters.mlflow_rest import MlflowRestSink
 from pipeline.log import write_of
 from pipeline.outcomes import Away, Dead, SinkOutcome, Withdrawn
 
 Answer = tuple[int, bytes]
-EXPERIMENTS = "/experiments/search"
+PROBE_ID = "a-probe"
 
 
 def said(status: int, code: str) -> Answer:
@@ -27,6 +27,7 @@ def said(status: int, code: str) -> Answer:
 
 
 FAILED = said(500, "INTERNAL_ERROR")
+READ_ONLY = said(400, "BAD_REQUEST")
 MISSING = said(404, "RESOURCE_DOES_NOT_EXIST")
 HEALTHY: Answer = (200, b"{}")
 TOO_LARGE: Answer = (413, b"<html>413 Request Entity Too Large</html>")
@@ -36,9 +37,19 @@ TOO_LARGE: Answer = (413, b"<html>413 Request Entity Too Large</html>")
 class Server:
     """Answers as a test says, by method and path, and keeps what it was asked."""
 
-    answer: Callable[[str, str], Answer] = lambda _method, _path: HEALTHY
+    answer: Callable[[str, bytes], Answer] = lambda _method, _body: HEALTHY
+    writes_others: bool = True
     asked: list[str] = field(default_factory=list)
     url: str = ""
+
+    def probe(self, body: bytes) -> Answer:
+        """Write and delete what is only written to see whether anything is."""
+        if not self.writes_others:
+            return FAILED
+        if b"assessment_name" not in body:
+            return HEALTHY
+        assessment = json.loads(body)["assessment"] | {"assessment_id": PROBE_ID}
+        return 200, json.dumps({"assessment": assessment}).encode()
 
 
 @pytest.fixture
@@ -47,9 +58,12 @@ def server() -> Iterator[Server]:
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
-            self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            made.asked.append(self.command)
-            status, body = made.answer(self.command, self.path)
+            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            if self.path.endswith(PROBE_ID) or PROBE.encode() in body:
+                status, body = made.probe(body)
+            else:
+                made.asked.append(self.command)
+                status, body = made.answer(self.command, body)
             self.send_response(status)
             self.send_header("Content-Length", str(len(body)))
             with suppress(OSError):  # who asked has given up
@@ -90,7 +104,7 @@ async def test_what_fails_each_time_at_a_healthy_server_is_rejected(
     server: Server, op: str, *, written: bool
 ) -> None:
     """Be it the write, the look or the withdrawal: it would hold up its neighbours for ever."""
-    server.answer = lambda _method, path: HEALTHY if EXPERIMENTS in path else FAILED
+    server.answer = lambda _method, _body: FAILED
     outcome = await put(op, written=written)
     assert isinstance(outcome, Dead)
     assert outcome.reason == "rejected"
@@ -99,10 +113,13 @@ async def test_what_fails_each_time_at_a_healthy_server_is_rejected(
 
 
 @pytest.mark.parametrize(("op", "written"), [("log", False), ("log", True), ("withdraw", True)])
-async def test_what_fails_at_a_server_that_fails_at_all_else_is_waited_for(
-    server: Server, op: str, *, written: bool
+@pytest.mark.parametrize("answer", ["FAILED", "READ_ONLY"])
+async def test_what_fails_at_a_server_that_writes_nothing_else_is_waited_for(
+    server: Server, op: str, answer: str, *, written: bool
 ) -> None:
-    server.answer = lambda _method, _path: FAILED
+    """A standby answers all reads, and makes of its database's error a 400."""
+    server.answer = lambda _method, _body: FAILED if answer == "FAILED" else READ_ONLY
+    server.writes_others = False
     outcome = await put(op, written=written)
     assert isinstance(outcome, Away)
     assert SECRET not in outcome.detail
@@ -110,14 +127,14 @@ async def test_what_fails_at_a_server_that_fails_at_all_else_is_waited_for(
 
 async def test_a_create_that_fails_is_looked_for_before_it_is_sent_again(server: Server) -> None:
     answers = {"POST": [FAILED, TOO_LARGE], "GET": [MISSING]}
-    server.answer = lambda method, _path: answers[method].pop(0)
+    server.answer = lambda method, _body: answers[method].pop(0)
     assert isinstance(await put(), Dead)
     assert server.asked == ["POST", "GET", "POST"]
 
 
 async def test_a_withdrawal_that_fails_once_is_done_again_and_is_not_certain(server: Server) -> None:
     answers = [FAILED, HEALTHY]
-    server.answer = lambda _method, _path: answers.pop(0)
+    server.answer = lambda _method, _body: answers.pop(0)
     outcome = await put("withdraw", written=True)
     assert isinstance(outcome, Withdrawn)
     assert not outcome.is_certain
@@ -126,16 +143,25 @@ async def test_a_withdrawal_that_fails_once_is_done_again_and_is_not_certain(ser
 
 @pytest.mark.parametrize("op", ["log", "withdraw"])
 async def test_what_a_proxy_finds_too_large_is_rejected_at_once(server: Server, op: str) -> None:
-    server.answer = lambda _method, _path: TOO_LARGE
+    server.answer = lambda _method, _body: TOO_LARGE
     outcome = await put(op)
     assert isinstance(outcome, Dead)
     assert outcome.reason == "rejected"
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize(
+    ("status", "text"), [(403, '{"message": "Forbidden"}'), (404, '{"detail": "Not Found"}')]
+)
+@pytest.mark.parametrize("op", ["log", "withdraw"])
+async def test_a_gateway_s_own_json_is_not_mlflow_s(server: Server, status: int, text: str, op: str) -> None:
+    server.answer = lambda _method, _body: (status, text.encode())
+    assert isinstance(await put(op), Away)
+
+
 @pytest.mark.parametrize("status", [429, 502, 503, 504])
 async def test_a_busy_or_absent_server_behind_a_proxy_is_waited_for(server: Server, status: int) -> None:
-    server.answer = lambda _method, _path: (status, b"<html>later</html>")
+    server.answer = lambda _method, _body: (status, b"<html>later</html>")
     assert isinstance(await put(), Away)
 
 
@@ -145,7 +171,7 @@ async def test_a_server_that_never_answers_is_given_up_in_time(
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
     gone = threading.Event()
 
-    def hang(_method: str, _path: str) -> Answer:
+    def hang(_method: str, _body: bytes) -> Answer:
         gone.wait(20)
         return HEALTHY
 

@@ -45,7 +45,7 @@ def client_error(cause: Exception | None, code: str = "INTERNAL_ERROR") -> Mlflo
     [
         ("RESOURCE_DOES_NOT_EXIST", "missing"),
         ("INVALID_PARAMETER_VALUE", "refused"),
-        ("BAD_REQUEST", "refused"),
+        ("BAD_REQUEST", "failed"),
         ("PERMISSION_DENIED", "away"),
         ("UNAUTHENTICATED", "away"),
         ("REQUEST_LIMIT_EXCEEDED", "away"),
