@@ -140,7 +140,7 @@ class Havoc:
                 await holding
             else:
                 holding.cancel()
-            self.note(f"held {_HELD - held.left} edits")
+            self.note(f"held {_HELD - held.left} edits: {held.lines}")
             proxy.heal()
             held.release()
 

@@ -30,6 +30,7 @@ class Held:
     match: bytes
     loop: asyncio.AbstractEventLoop
     left: int = 1
+    lines: list[str] = field(default_factory=list)
     caught: threading.Event = field(default_factory=threading.Event)
     _go: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -37,8 +38,9 @@ class Held:
         """Let them go on, even those whose client is gone."""
         self.loop.call_soon_threadsafe(self._go.set)
 
-    async def hold(self) -> None:
+    async def hold(self, data: bytes) -> None:
         """Wait for the release."""
+        self.lines.append(data.split(b"\r\n", 1)[0].decode("latin-1"))
         self.caught.set()
         await self._go.wait()
 
@@ -179,7 +181,7 @@ class Proxy:
             if held is not None and held.left and held.match in data:
                 held.left -= 1
                 connection.was_held = True
-                await held.hold()
+                await held.hold(data)
                 if connection.has_no_server:
                     # A web server ends a connection that is silent for some seconds; the request still comes.
                     await self._reconnect(connection)

@@ -242,6 +242,15 @@ def _spread(p: _Planner) -> None:
     _versions(p, 12.0, 4)
 
 
+def _restless(p: _Planner) -> None:
+    """Somebody edits every other second, so that a write that comes late always comes after a newer one."""
+    request = p.request()
+    at, step = p.random.uniform(0, p.length / 4), p.length / 16
+    for n in range(p.random.randint(6, 10)):
+        when = at + n * step
+        p.send(when, p.submit(request.request_id, when, assessments=[p.said("mood")]))
+
+
 def _tie(p: _Planner) -> None:
     """Two versions of one instant: the greater event_id wins."""
     request = p.request()
@@ -334,6 +343,7 @@ _STORIES: Final[dict[Callable[[_Planner], None], int]] = {
     _plain: 24,
     _burst: 46,
     _spread: 14,
+    _restless: 5,
     _tie: 3,
     _several: 5,
     _expectation: 4,
