@@ -38,9 +38,11 @@ class Fleet:
             await asyncio.to_thread(running.kill)
 
     async def end(self, name: str) -> None:
-        """SIGTERM; a clean end has status 0."""
+        """SIGTERM; a clean end has status 0, or is the signal itself where the process was still importing."""
         running = self._running.pop(name, None)
         if running and (status := await asyncio.to_thread(running.terminate)):
+            if status == -signal.SIGTERM and not running.log.stat().st_size:
+                return
             self.ended.append(f"{name}, told to end, ended with status {status}: {running.log}")
 
     async def end_all(self) -> None:
