@@ -38,7 +38,7 @@ class Fleet:
             await asyncio.to_thread(running.kill)
 
     async def end(self, name: str) -> None:
-        """SIGTERM; a clean end has status 0, or is the signal itself where the process was still importing."""
+        """SIGTERM; a clean end has status 0, or is the signal where the process was still importing."""
         running = self._running.pop(name, None)
         if running and (status := await asyncio.to_thread(running.terminate)):
             if status == -signal.SIGTERM and not running.log.stat().st_size:

@@ -604,3 +604,39 @@ async def _terminate(world: Settings, pid: int) -> None:
     url = world.database_url.get_secret_value()
     async with await psycopg.AsyncConnection.connect(url, autocommit=True) as conn:
         await conn.execute("SELECT pg_terminate_backend(%s, 5000)", [pid])
+
+
+@pytest.mark.parametrize("state", ["logged", "withdrawn"])
+async def test_what_one_has_written_is_not_undone_by_another_who_found_nothing(
+    store: FeedbackStore, state: State
+) -> None:
+    """Two copies of one record: the one in its last attempt, the other with the chat that has just come."""
+    version = a_version()
+    await claim(store, version)
+    await pin(store, version, "tr-1")
+    await store.settle([ended(version, state, written=state == "logged")])
+    before = await read(store, version)
+    dead = ended(version, "dead", dead=Dead("unresolved", "no trace"))
+    assert list(await store.settle([dead])) == [version.feedback_id]
+    assert list(await store.settle([ended(version, "open")])) == [version.feedback_id]
+    assert await read(store, version) == before
+
+
+async def test_what_was_found_after_all_counts_more_than_what_was_not(store: FeedbackStore) -> None:
+    version = a_version()
+    await claim(store, version)
+    await store.settle([ended(version, "dead", dead=Dead("unresolved", "no trace"))])
+    assert list(await store.settle([ended(version, "logged", written=True)])) == []
+    assert (await read(store, version)).state == "logged"
+
+
+async def test_a_trace_that_is_not_in_mlflow_is_let_go_while_nothing_was_written(
+    store: FeedbackStore,
+) -> None:
+    version = a_version()
+    await claim(store, version)
+    await pin(store, version, "tr-gone")
+    assert list(await store.settle([ended(version, "open")])) == []
+    assert await read(store, version) == opened(version)
+    assert await pin(store, version, "tr-2") == {version.feedback_id: "tr-2"}
+    assert (await claim(store, edit(version, 1))).late_until is not None  # the second is under way

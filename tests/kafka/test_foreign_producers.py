@@ -96,3 +96,20 @@ async def test_what_a_foreign_producer_writes_is_logged(
     assert item["rationale"] == 'Says "why", too 👍'
     assert item["source"] == {"source_type": "HUMAN", "source_id": "anna"}
     assert item["metadata"]["feedback.event_id"] == feedback["event_id"]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "lz4", "snappy", "zstd"])
+async def test_every_codec_of_a_producer_is_read(
+    settings: Settings, stack: Stack, consumers: Consumers, topics: Topics, codec: str
+) -> None:
+    """Where the library for one is missing, a consumer stops at its first batch for good."""
+    (trace,) = write_traces(settings, 1)
+    producer = Producer({"bootstrap.servers": stack.kafka, "acks": "all", "compression.type": codec})
+    _, feedback = make_events(trace.request_id)
+    for number in range(20):
+        event = feedback | {"event_id": str(uuid4()), "source": {"type": "HUMAN", "id": f"u-{number}"}}
+        producer.produce(topics.feedback_submitted, json.dumps(event).encode(), key=trace.request_id)
+    assert producer.flush(30) == 0
+    await consumers.start("feedback")
+    await wait_until_settled(settings, seconds=30)
+    assert len(assessments(settings)) == 20

@@ -62,6 +62,10 @@ def test_a_header_that_says_next_year_does_not_stop_the_topic() -> None:
     assert due_at(raw, DELAY) == NOON_SECONDS + 10
 
 
+def test_a_header_of_four_hundred_digits_is_as_good_as_none() -> None:
+    assert due_at(with_header(parked(0), "feedback-due-at", b"9" * 400), DELAY) == NOON_SECONDS + 10
+
+
 def test_what_nobody_parked_is_due_after_the_delay_and_is_a_record_itself() -> None:
     raw = as_raw(a_record(b"{}", timestamp=int(NOON_SECONDS * 1000)))
     assert due_at(raw, DELAY) == NOON_SECONDS + 10

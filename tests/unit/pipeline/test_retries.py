@@ -160,3 +160,16 @@ async def test_the_window_is_counted_from_when_the_feedback_was_given() -> None:
     await world.run(submitted())
     assert world.told() == ["logged"]
     assert world.parked == []
+
+
+async def test_a_chat_that_gets_another_trace_gets_its_feedback_there() -> None:
+    """The first trace was named, but never exported; the service tried again."""
+    world = World(attempts=3)
+    world.sink.traces = {"tr-2"}
+    world.knows("req-1", "tr-1")
+    await world.consumer().once(records_of([submitted()]))
+    assert world.outbox.parked[0].reason == "trace_missing"
+    world.knows("req-1", "tr-2")
+    await world.run()
+    assert [trace for trace, _ in world.held] == ["tr-2"]
+    assert world.told() == ["logged"]
