@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
@@ -23,6 +23,8 @@ from pipeline.redaction import NO_REDACTION, Redaction
 _LINGER_MS: Final = 5
 _SLOW_SECONDS: Final = 5
 _STOP_SECONDS: Final = 5
+
+Found = TypeVar("Found")
 
 Message = tuple[str, bytes | None, bytes | None, list[tuple[str, bytes | None]]]
 """Topic, key, value and headers."""
@@ -98,8 +100,9 @@ class KafkaOutbox:
             return
         producer = await self.start()
         try:
-            pending = [await _send(producer, message) for message in messages]
-            await self._acknowledged(pending)
+            # Sending waits as well: for what the producer must know of a topic, and for room.
+            (sent,) = await self._done([asyncio.ensure_future(_send(producer, messages))])
+            await self._acknowledged(sent)
         except KafkaError as error:
             # A producer that failed may stay failed (idempotence): the next call makes a new one.
             await self.stop()
@@ -107,24 +110,33 @@ class KafkaOutbox:
             detail = f"publishing receipts, dead letters or retries: {detail}"
             raise DependencyAwayError("kafka", detail) from error
 
-    async def _acknowledged(self, futures: Sequence["asyncio.Future[object]"]) -> None:
-        """Wait without limit, as the producer itself retries; but say so, and hear a stop."""
-        pending = set(futures)
-        while pending:
-            done, pending = await asyncio.wait(
-                pending, timeout=_SLOW_SECONDS, return_when=asyncio.FIRST_EXCEPTION
-            )
-            for future in done:
-                future.result()
-            if pending and not done:
-                self._patience.missed("kafka", "receipts, dead letters or retries are not acknowledged")
+    async def _acknowledged(self, futures: "Sequence[asyncio.Future[object]]") -> None:
+        await self._done(futures)
         self._patience.back("kafka")
 
+    async def _done(self, futures: "Sequence[asyncio.Future[Found]]") -> list[Found]:
+        """Wait without limit, as the producer itself retries; but say so, and hear a stop."""
+        pending = set(futures)
+        try:
+            while pending:
+                done, pending = await asyncio.wait(
+                    pending, timeout=_SLOW_SECONDS, return_when=asyncio.FIRST_EXCEPTION
+                )
+                for future in done:
+                    future.result()
+                if pending and not done:
+                    self._patience.missed("kafka", "receipts, dead letters or retries are not acknowledged")
+        finally:
+            for future in pending:
+                future.cancel()
+        return [future.result() for future in futures]
 
-async def _send(producer: AIOKafkaProducer, message: Message) -> "asyncio.Future[object]":
-    topic, key, value, headers = message
-    future: asyncio.Future[object] = await producer.send(topic, key=key, value=value, headers=headers)
-    return future
+
+async def _send(producer: AIOKafkaProducer, messages: Sequence[Message]) -> "list[asyncio.Future[object]]":
+    return [
+        await producer.send(topic, key=key, value=value, headers=headers)
+        for topic, key, value, headers in messages
+    ]
 
 
 def receipt_message(topics: Topics, receipt: FeedbackLogged) -> Message:
