@@ -163,7 +163,7 @@ def dead_letter_message(topics: Topics, letter: DeadLetter) -> Message:
         origin_timestamp=record.timestamp,
         null_key=record.key is None,
         null_value=record.value is None,
-        assessments=json.dumps(letter.names),
+        assessments=json.dumps(letter.names, ensure_ascii=False),
         original_headers="" if writable else encode_headers(record.headers),
     )
     original = list(record.headers) if writable else []

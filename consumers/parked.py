@@ -35,7 +35,7 @@ def headers_of(parked: Parked) -> list[tuple[str, bytes | None]]:
         origin_timestamp=record.timestamp,
         null_key=record.key is None,
         null_value=record.value is None,
-        assessments=json.dumps(parked.names),
+        assessments=json.dumps(parked.names, ensure_ascii=False),
         original_headers="" if writable else encode_headers(record.headers),
         attempt=parked.attempt,
         due_at=_milliseconds(parked.due_at),
@@ -54,7 +54,7 @@ def parked_record_of(raw: RawRecord) -> Record:
             attempt=max(1, said.attempt),
             first_seen=datetime.fromtimestamp(said.first_seen / 1000, UTC),
             reason=next(reason for reason in _REASONS if reason == said.reason),
-            names=tuple((str(kind), str(name)) for kind, name in json.loads(said.assessments)),
+            names=tuple((_plain(kind), _plain(name)) for kind, name in json.loads(said.assessments)),
         )
         datetime.fromtimestamp(said.origin_timestamp / 1000, UTC)
     except (ValueError, TypeError, OverflowError, OSError, RecursionError, StopIteration):
@@ -69,6 +69,13 @@ def parked_record_of(raw: RawRecord) -> Record:
         headers=tuple(headers),
         visit=visit,
     )
+
+
+def _plain(said: object) -> str:
+    """Give a string that can be written again; a lone surrogate is a ValueError."""
+    text = str(said)
+    text.encode()
+    return text
 
 
 def due_at(raw: RawRecord, delay: timedelta) -> float:

@@ -5,12 +5,14 @@ from uuid import UUID
 import pytest
 from support.samples import NOON, SECRET, a_record, a_version, at
 
-from consumers.outbox import dead_letter_message, receipt_message
+from consumers.outbox import Message, dead_letter_message, receipt_message, retry_message
+from contracts import limits
 from contracts.events import Segment
 from contracts.headers import split_dead_letter
-from contracts.topics import Topics
+from contracts.topics import ENVELOPE_BYTES, Topics
 from pipeline.outcomes import Dead, Logged, Superseded, Withdrawn
-from pipeline.ports import DeadLetter
+from pipeline.ports import DeadLetter, Parked
+from pipeline.records import ROOM
 from pipeline.settle import receipt_of
 
 TOPICS = Topics("team-")
@@ -77,6 +79,34 @@ def test_a_dead_letter_encodes_headers_that_no_client_can_write() -> None:
     headers = dead_letter_message(TOPICS, letter)[3]
     assert all(name.startswith("feedback-") for name, _ in headers)
     assert split_dead_letter(headers)[0] == original
+
+
+def test_the_longest_names_take_less_than_the_room_that_is_kept_for_them() -> None:
+    names = tuple(
+        ("expectation", "\N{THUMBS UP SIGN}" * limits.NAME_LENGTH) for _ in range(limits.ASSESSMENTS)
+    )
+    record = a_record(b"v" * ROOM)
+    parked = Parked(
+        record=record,
+        delay=next(iter(TOPICS.retries)),
+        attempt=2,
+        first_seen=NOON,
+        due_at=NOON,
+        reason="trace_missing",
+        names=names,
+    )
+    for message in (
+        dead_letter_message(TOPICS, DeadLetter(record, DEAD, names)),
+        retry_message(TOPICS, parked),
+    ):
+        assert _size(message) < ENVELOPE_BYTES
+
+
+def _size(message: Message) -> int:
+    _, key, value, headers = message
+    return sum(len(part or b"") for part in (key, value)) + sum(
+        len(name.encode()) + len(said or b"") + 10 for name, said in headers
+    )
 
 
 def test_a_dead_letter_says_why_which_and_from_where() -> None:

@@ -82,6 +82,7 @@ def test_what_nobody_parked_is_due_after_the_delay_and_is_a_record_itself() -> N
         ("feedback-assessments", b"[1]"),
         ("feedback-assessments", b"[" * 100_000),
         ("feedback-assessments", None),
+        ("feedback-assessments", b'[["feedback", "\\ud800"]]'),
     ],
 )
 def test_a_forged_block_makes_it_a_record_itself(header: str, value: bytes | None) -> None:
