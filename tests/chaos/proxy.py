@@ -5,6 +5,7 @@ It works in a thread of its own, so that a busy test does not slow what goes thr
 """
 
 import asyncio
+import re
 import socket
 import struct
 import threading
@@ -52,6 +53,7 @@ class _Connection:
     has_lost: bool = False
     was_held: bool = False
     has_no_server: bool = False
+    late_answer: asyncio.Task[None] | None = None
 
     def reset(self) -> None:
         for writer in (self.client, self.server):
@@ -181,6 +183,7 @@ class Proxy:
             if held is not None and held.left and held.match in data:
                 held.left -= 1
                 connection.was_held = True
+                data += await _rest_of(reader, data)
                 await held.hold(data)
                 if connection.has_no_server:
                     # A web server ends a connection that is silent for some seconds; the request still comes.
@@ -190,6 +193,8 @@ class Proxy:
         # A web server drops a request whose client has hung up; what a buffering proxy sends late stands.
         if not connection.was_held:
             _end_of_stream(connection.server)
+        if connection.late_answer is not None:
+            await connection.late_answer
 
     async def _replies(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
         while data := await _read(reader):
@@ -209,14 +214,25 @@ class Proxy:
     async def _reconnect(self, connection: _Connection) -> None:
         _reset(connection.server)
         reader, connection.server = await asyncio.open_connection(*self._upstream, limit=_CHUNK)
-        task = asyncio.create_task(_drain(reader))
-        self._pumps.add(task)
-        task.add_done_callback(self._pumps.discard)
+        connection.late_answer = asyncio.create_task(_drain(reader))
+        self._pumps.add(connection.late_answer)
+        connection.late_answer.add_done_callback(self._pumps.discard)
 
 
 async def _drain(reader: asyncio.StreamReader) -> None:
     while await _read(reader):
         pass
+
+
+async def _rest_of(reader: asyncio.StreamReader, data: bytes) -> bytes:
+    """Read the body of a request, as what is not read by the time its client is reset is lost."""
+    head, _, body = data.partition(b"\r\n\r\n")
+    length = re.search(rb"(?i)\r\ncontent-length: *(\d+)", head)
+    missing = int(length.group(1)) - len(body) if length else 0
+    try:
+        return await reader.readexactly(missing) if missing > 0 else b""
+    except (OSError, asyncio.IncompleteReadError):
+        return b""
 
 
 async def _read(reader: asyncio.StreamReader) -> bytes:
