@@ -126,6 +126,7 @@ async def _run(stack: Stack, schedule: Schedule, events: int, folder: Path) -> R
         prefix=f"{settings.topic_prefix}",
     )
     with (
+        _client_logs(folder),
         _proxied(stack, settings) as (proxies, seen),
         Consumers(seen, folder, **_MLFLOW_SECONDS) as consumers,
     ):
@@ -181,7 +182,6 @@ class _Run:
         self._notes = (folder / "run.log").open("w", encoding="utf-8")
         self._havoc = Havoc(stack.home, self._fleet, proxies, self._kafka, settings.topic_prefix, self._note)
         self._differences: list[Difference] = []
-        self._clients = _client_logs(folder)
 
     def _note(self, text: str) -> None:
         clock = datetime.now().strftime("%H:%M:%S.%f")[:-3]  # noqa: DTZ005 - as the differences show it
@@ -211,7 +211,6 @@ class _Run:
         )
         self._write_down(ledger)
         self._notes.close()
-        self._clients.close()
         self._kafka.close()
         return Result(self._schedule, ledger, time.monotonic() - began, self._folder, self._fleet.peak_mib)
 
@@ -313,15 +312,18 @@ class _Run:
         (self._folder / "ledger.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _client_logs(folder: Path) -> logging.Handler:
+@contextmanager
+def _client_logs(folder: Path) -> Iterator[None]:
     """Have our own Kafka clients, which hear of every fault, complain into a file."""
     logger = logging.getLogger("aiokafka")
-    for handler in list(logger.handlers):
-        logger.removeHandler(handler)
+    before = logger.handlers, logger.propagate
     handler = logging.FileHandler(folder / "clients.log")
-    logger.addHandler(handler)
-    logger.propagate = False
-    return handler
+    logger.handlers, logger.propagate = [handler], False
+    try:
+        yield
+    finally:
+        logger.handlers, logger.propagate = before
+        handler.close()
 
 
 def _indexed(chat_log: list[Held], nonsense: set[bytes | None], commits: list[Commit]) -> dict[str, float]:
