@@ -7,9 +7,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, Literal, TypeVar
+from uuid import uuid4
 
 import mlflow
-from mlflow.entities import AssessmentSource, Feedback
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos.databricks_pb2 import ErrorCode
 from requests.exceptions import RetryError
@@ -46,7 +46,7 @@ _FINDINGS: Final[dict[str, Finding]] = {
 }
 
 PROBE: Final = "feedback-pipeline.probe"
-"""The name of the assessment that is written, and deleted, to see whether MLflow writes at all."""
+"""The tag that is set on a trace, and taken away, to see whether MLflow writes at all."""
 
 _TOO_LARGE: Final = "failed with error code 413 "
 """What a proxy before MLflow says of a body that it will never let pass, and the client makes of it."""
@@ -99,12 +99,13 @@ def error_code(error: MlflowException) -> str:
 def can_write(trace_id: str) -> bool:
     """Tell whether the server writes something else to the same trace: then a failure is not its trouble.
 
-    What is written is taken back at once. Only reading would prove nothing: a standby answers all reads.
+    Only reading would prove nothing: a standby answers all reads. What is written is a tag, of another value
+    each time, as the same one would not be written again; it is taken away at once, and should the answer be
+    lost, then a tag is left that nobody counts.
     """
-    probe = Feedback(name=PROBE, value=True, source=AssessmentSource(source_type="CODE", source_id=PROBE))
     try:
-        written = mlflow.log_assessment(trace_id, probe)
-        mlflow.delete_assessment(trace_id, str(written.assessment_id))
+        mlflow.set_trace_tag(trace_id, PROBE, uuid4().hex)
+        mlflow.delete_trace_tag(trace_id, PROBE)
     except Exception:  # noqa: BLE001 - whatever it is, the server does not write
         return False
     return True
