@@ -22,6 +22,7 @@ from consumers.redaction import make_redaction
 from consumers.settings import Settings
 from contracts.kafka import KafkaSettings
 from contracts.kafka_refusals import Operation, no_right
+from pipeline.adapters.mlflow_batch import MlflowBatchSink, MlflowBatchTraces, say_sink
 from pipeline.adapters.mlflow_client import MlflowThreads, configure_mlflow
 from pipeline.adapters.mlflow_rest import MlflowRestSink
 from pipeline.adapters.mlflow_rights import TellingSink
@@ -86,10 +87,17 @@ def build(
     )
     threads = MlflowThreads(settings.mlflow_concurrency)
 
+    rest = MlflowRestSink(threads)
+    bulk = MlflowBatchSink(rest, threads) if settings.mlflow_sink == "auto" else None
+
     async def wait_for_dependencies() -> None:
         await pool.open()
         await patience.call(lambda: apply_schema(pool, settings.database_schema))
         await patience.call(lambda: _check_topics(outbox, settings, names))
+        if bulk is None:
+            say_sink(None)
+        else:
+            await bulk.plugin()  # says which it is; without MLflow that is known with the first write
 
     broker = PipelineBroker(
         settings.kafka,
@@ -104,8 +112,8 @@ def build(
     ports = Ports(
         chats=chats,
         feedback=PostgresFeedback(pool, lifetime=settings.retries.lifetime),
-        traces=traces,
-        sink=TellingSink(MlflowRestSink(threads), traces),
+        traces=MlflowBatchTraces(traces, bulk, threads) if bulk else traces,
+        sink=TellingSink(bulk or rest, traces),
         outbox=outbox,
         redaction=redaction,
     )

@@ -59,6 +59,10 @@ class Settings(BaseSettings):
     )
     mlflow_concurrency: int = Field(default=16, ge=1, le=256, description="requests to MLflow at once")
 
+    mlflow_sink: Literal["auto", "rest"] = Field(
+        default="auto", description="auto: in bulk where the server has our plugin; rest: never in bulk"
+    )
+
     batch_max_records: int = Field(default=500, ge=1, le=10_000)
     poll_ms: int = Field(default=20, ge=1, le=10_000, description="how long one poll of Kafka waits")
     retry_delays: Annotated[tuple[str, ...], NoDecode] = Field(

@@ -33,6 +33,7 @@ class MlflowServer(Part):
 
     ready_seconds = 120
     needs: ClassVar[tuple[str, ...]] = ("postgres",)
+    app_name: ClassVar[str] = "feedback-batch"
 
     def __init__(self, home: Home) -> None:
         super().__init__(home, "mlflow")
@@ -51,18 +52,22 @@ class MlflowServer(Part):
 
     def launch(self, ports: dict[str, int]) -> Launch:
         """Run `mlflow server`."""
-        store = f"postgresql+psycopg://{USER}@127.0.0.1:{ports['postgres']}/{MLFLOW_DATABASE}"
         options = {
-            "--backend-store-uri": store,
+            "--backend-store-uri": self.store(ports),
             "--artifacts-destination": str(self.data / "artifacts"),
             "--host": "127.0.0.1",
             "--port": str(ports[self.name]),
             "--workers": str(_WORKERS),
+            "--app-name": self.app_name,
             "--uvicorn-opts": "--no-access-log",
         }
         words = [word for name, value in options.items() for word in (name, value)]
         argv = [str(self.environment.python), "-m", "mlflow", "server", "--serve-artifacts", *words]
         return Launch(argv, self.data, _SETTINGS, FOREIGN)
+
+    def store(self, ports: dict[str, int]) -> str:
+        """Give the address of its database."""
+        return f"postgresql+psycopg://{USER}@127.0.0.1:{ports['postgres']}/{MLFLOW_DATABASE}"
 
     def address(self, port: int) -> str:
         """Give the tracking URI."""

@@ -22,8 +22,12 @@ IDS_AT_ONCE: Final = 200
 _TRACES_FOR_AN_ID: Final = 3
 _SAFE_ID: Final = re.compile(limits.REQUEST_ID_PATTERN, re.ASCII)
 _STATES: Final = ("OK", "ERROR")
-_SESSION: Final = "mlflow.trace.session"
-_USER: Final = "mlflow.trace.user"
+KEYS: Final = {name: name for name in Segment.model_fields} | {
+    "session_id": "mlflow.trace.session",
+    "user_id": "mlflow.trace.user",
+}
+"""Where a trace keeps the fields of a segment, where MLflow has a name of its own for it."""
+
 _LATEST_MS: Final = 253_402_300_799_000
 """The last second of the year 9999: a trace written in nanoseconds must not end the consumer."""
 _NO_EVENT: Final = UUID(int=0)
@@ -51,7 +55,7 @@ class MlflowTraces:
             DependencyAwayError: when MLflow gives no answer, or an experiment does not exist.
 
         """
-        locations = await self._known_locations()
+        locations = await self.locations()
         ids = sorted(request_ids)
         found: dict[str, Chat] = {}
         for start in range(0, len(ids), IDS_AT_ONCE):
@@ -65,7 +69,7 @@ class MlflowTraces:
             DependencyAwayError: when MLflow gives no answer, or does not let us search.
 
         """
-        locations = await self._known_locations()
+        locations = await self.locations()
         ids = sorted(trace_ids)
         found: set[str] = set()
         for start in range(0, len(ids), IDS_AT_ONCE):
@@ -74,7 +78,13 @@ class MlflowTraces:
             found |= {info.trace_id for info in infos}
         return found
 
-    async def _known_locations(self) -> list[str]:
+    async def locations(self) -> list[str]:
+        """Give the ids of the experiments.
+
+        Raises:
+            DependencyAwayError: when MLflow gives no answer, or an experiment does not exist.
+
+        """
         if self._locations is None:
             self._locations = await self._threads.run(_locations, self._experiments)
         return self._locations
@@ -177,15 +187,18 @@ def _experiment_id(name: str) -> str:
 
 
 def _chat(request_id: str, info: TraceInfo) -> Chat:
-    said = {**info.tags, **info.trace_metadata}
-    keys = {name: name for name in Segment.model_fields} | {"session_id": _SESSION, "user_id": _USER}
-    texts = {name: said.get(key) or said.get(name) or "" for name, key in keys.items()}
+    return chat_of(request_id, info.trace_id, info.request_time, {**info.tags, **info.trace_metadata})
+
+
+def chat_of(request_id: str, trace_id: str, began_ms: int, said: Mapping[str, str]) -> Chat:
+    """Give the chat that a trace tells of: when it began, and what is said by its metadata and tags."""
+    texts = {name: said.get(key) or said.get(name) or "" for name, key in KEYS.items()}
     segment = {name: _storable(text)[: limits.NAME_LENGTH] or None for name, text in texts.items()}
     return Chat(
         client_request_id=request_id,
-        trace_id=info.trace_id,
+        trace_id=trace_id,
         # When it began: the chat's own event tells of its end, and so is the newer of the two.
-        completed_at=datetime.fromtimestamp(min(max(info.request_time, 0), _LATEST_MS) / 1000, UTC),
+        completed_at=datetime.fromtimestamp(min(max(began_ms, 0), _LATEST_MS) / 1000, UTC),
         event_id=_NO_EVENT,
         segment=Segment(**segment),
     )

@@ -1,6 +1,6 @@
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC
 from uuid import UUID, uuid4
@@ -10,6 +10,7 @@ from support.samples import SECRET, a_version, at
 from support.shelf import MemoryShelf, RealShelf, Seen, Shelf, TraceMaker
 
 from consumers.settings import Settings
+from pipeline.adapters.mlflow_batch import MlflowBatchSink
 from pipeline.adapters.mlflow_client import MlflowThreads
 from pipeline.adapters.mlflow_rest import MlflowRestSink
 from pipeline.log import assessment_metadata
@@ -18,11 +19,25 @@ from pipeline.ports import Write
 from pipeline.versions import Version
 
 
-@pytest.fixture(params=["memory", "real"])
+@pytest.fixture(params=["memory", "rest", "batch"])
 def shelf(request: pytest.FixtureRequest) -> Shelf:
     if request.param == "memory":
         return MemoryShelf()
-    return request.getfixturevalue("real_shelf")  # type: ignore[no-any-return]
+    return request.getfixturevalue("real_shelf" if request.param == "rest" else "batch_shelf")  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def batch_shelf(world: Settings, threads: MlflowThreads, trace_maker: TraceMaker) -> RealShelf:
+    return RealShelf(world.mlflow_tracking_uri, MlflowBatchSink(NoSink(), threads), trace_maker)
+
+
+class NoSink:
+    """Where nothing may be written."""
+
+    async def log(self, writes: Sequence[Write], *, until: float) -> Sequence[SinkOutcome]:
+        """Refuse."""
+        del until
+        pytest.fail(f"{len(writes)} written one by one")
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import httpx
 import psycopg
@@ -79,7 +80,9 @@ class SecuredPostgres(Postgres):
 
 
 class SecuredMlflow(MlflowServer):
-    """The server with its basic-auth app."""
+    """The server with our app over its basic-auth app."""
+
+    app_name: ClassVar[str] = "feedback-batch-auth"
 
     def launch(self, ports: dict[str, int]) -> Launch:
         """Run the app; users can do nothing that was not granted to them."""
@@ -97,7 +100,6 @@ class SecuredMlflow(MlflowServer):
         }
         return replace(
             launch,
-            argv=[*launch.argv, "--app-name", "basic-auth"],
             environment=launch.environment | variables,
         )
 

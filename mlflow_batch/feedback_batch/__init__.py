@@ -1,0 +1,1 @@
+"""Bulk assessments for an open-source MLflow server."""

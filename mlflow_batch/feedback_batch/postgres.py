@@ -1,0 +1,194 @@
+"""The statements for PostgreSQL: whole slices as arrays, and the database decides which version is newer."""
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from sqlalchemy import Connection
+
+from feedback_batch.dialects import (
+    LOGGED,
+    OTHER_TRACE,
+    SUPERSEDED,
+    TOMBSTONES,
+    WITHDRAWN,
+    Placed,
+    Trace,
+    outcome_of_standing,
+)
+from feedback_batch.rows import Gone, standing_of
+from feedback_batch.wire import Outcome
+
+_LOCKS: Final = {None: "", "share": "FOR SHARE", "update": "FOR NO KEY UPDATE"}
+
+
+def _order(table: str) -> str:
+    """Give the SQL of `rows.order_of` for a table's metadata; what tells of no version is the oldest."""
+    said = f"({table}.assessment_metadata::json ->> 'feedback.version')"
+    event = f"({table}.assessment_metadata::json ->> 'feedback.event_id')"
+    pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00$"
+    return (
+        f"(CASE WHEN {table}.assessment_metadata LIKE '%%\"feedback.version\"%%' AND {said} ~ '{pattern}'"
+        f" THEN left(replace({said}, '+00:00', '') || '.000000', 26) || coalesce({event}, '') ELSE '' END"
+        ' COLLATE "C")'
+    )
+
+
+_COLUMNS: Final = (
+    "assessment_id text",
+    "trace_id text",
+    "name text",
+    "assessment_type text",
+    "value text",
+    "timestamp_ms bigint",
+    "aggregate_value double precision",
+    "is_numeric_value boolean",
+    "source_type text",
+    "source_id text",
+    "run_id text",
+    "span_id text",
+    "rationale text",
+    "assessment_metadata text",
+    "standing text",
+    "experiment_id integer",
+    "trace_timestamp_ms bigint",
+)
+_ARRAYS: Final = ", ".join(f"%s::{column.split(' ', 1)[1]}[]" for column in _COLUMNS)
+_NAMES: Final = ", ".join(column.split(" ", 1)[0] for column in _COLUMNS)
+
+_INSERT: Final = f"""
+INSERT INTO assessments (
+    assessment_id, trace_id, name, assessment_type, value, created_timestamp, last_updated_timestamp,
+    experiment_id, trace_timestamp_ms, aggregate_value, is_numeric_value, source_type, source_id, run_id,
+    span_id, rationale, valid, assessment_metadata)
+SELECT
+    assessment_id, trace_id, name, assessment_type, value, timestamp_ms, timestamp_ms,
+    experiment_id, trace_timestamp_ms, aggregate_value, is_numeric_value, source_type, source_id, run_id,
+    span_id, rationale, true, assessment_metadata
+FROM unnest({_ARRAYS}) AS item({_NAMES})
+WHERE NOT EXISTS (
+    SELECT FROM {TOMBSTONES} AS gone
+    WHERE gone.assessment_id = item.assessment_id AND gone.standing >= item.standing COLLATE "C")
+ORDER BY assessment_id COLLATE "C"
+ON CONFLICT (assessment_id) DO """
+
+_CREATE: Final = _INSERT + "NOTHING RETURNING assessment_id"
+
+# As update_assessment does; but what is gone is gone, where MLflow would keep it: only its own keys stay.
+_UPSERT: Final = (
+    _INSERT
+    + f"""UPDATE SET
+    name = excluded.name, value = excluded.value, error = NULL, last_updated_timestamp = %s,
+    rationale = excluded.rationale, aggregate_value = excluded.aggregate_value,
+    is_numeric_value = excluded.is_numeric_value,
+    assessment_metadata = CASE WHEN assessments.assessment_metadata LIKE '%%"mlflow.%%' THEN (
+            (SELECT coalesce(jsonb_object_agg(key, value), '{{}}')
+             FROM jsonb_each(assessments.assessment_metadata::jsonb) WHERE key LIKE 'mlflow.%%')
+            || excluded.assessment_metadata::jsonb)::text
+        ELSE excluded.assessment_metadata END
+WHERE assessments.trace_id = excluded.trace_id AND assessments.assessment_type = excluded.assessment_type
+    AND {_order("assessments")} < {_order("excluded")}
+RETURNING assessment_id"""
+)
+
+_STANDING: Final = """
+SELECT assessment_id, trace_id, assessment_type, assessment_metadata FROM assessments
+WHERE assessment_id = ANY(%s::text[])"""
+
+_BURY: Final = f"""
+INSERT INTO {TOMBSTONES} AS gone (assessment_id, standing, withdrawn_at)
+SELECT assessment_id, standing, %s FROM unnest(%s::text[], %s::text[]) AS item(assessment_id, standing)
+ORDER BY assessment_id COLLATE "C"
+ON CONFLICT (assessment_id) DO UPDATE SET standing = excluded.standing, withdrawn_at = excluded.withdrawn_at
+WHERE gone.standing < excluded.standing"""
+
+_DELETE: Final = f"""
+DELETE FROM assessments
+USING unnest(%s::text[], %s::text[], %s::text[]) AS item(assessment_id, trace_id, standing)
+WHERE assessments.assessment_id = item.assessment_id AND assessments.trace_id = item.trace_id
+    AND {_order("assessments")} < item.standing COLLATE "C"
+RETURNING assessments.overrides"""
+
+
+class Postgres:
+    """`Dialect` for PostgreSQL, by psycopg or psycopg2."""
+
+    name = "postgresql"
+
+    def prepare(self, connection: Connection) -> None:
+        """Create our own table where it is not there; two servers may start at once."""
+        connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('feedback_batch'))")
+        connection.exec_driver_sql(
+            f"CREATE TABLE IF NOT EXISTS {TOMBSTONES} ("
+            ' assessment_id varchar(50) COLLATE "C" PRIMARY KEY,'
+            ' standing varchar(62) COLLATE "C" NOT NULL, withdrawn_at bigint NOT NULL)'
+        )
+
+    def traces(
+        self, connection: Connection, trace_ids: Collection[str], workspace: str | None, *, lock: str | None
+    ) -> dict[str, Trace]:
+        """Read the traces, locked in the order of their ids, as MLflow locks them itself."""
+        within, params = "", [list(trace_ids)]
+        if workspace is not None:
+            within = "AND experiment_id IN (SELECT experiment_id FROM experiments WHERE workspace = %s)"
+            params.append(workspace)  # type: ignore[arg-type]
+        found = connection.exec_driver_sql(
+            "SELECT request_id, experiment_id, timestamp_ms FROM trace_info"
+            f" WHERE request_id = ANY(%s::text[]) {within} ORDER BY request_id {_LOCKS[lock]}",
+            tuple(params),
+        )
+        return {row[0]: Trace(int(row[1]), row[2]) for row in found}
+
+    def log(
+        self, connection: Connection, placed: Sequence[Placed], *, may_edit: bool, now_ms: int
+    ) -> dict[str, Outcome]:
+        """Create, or edit what is older, in one statement."""
+        columns: list[Any] = [list(column) for column in zip(*(item.row for item in placed), strict=True)]
+        columns += [
+            [item.trace.experiment_id for item in placed],
+            [item.trace.timestamp_ms for item in placed],
+        ]
+        statement, params = (_UPSERT, (*columns, now_ms)) if may_edit else (_CREATE, tuple(columns))
+        written = connection.exec_driver_sql(statement, params)
+        outcomes = {row[0]: LOGGED for row in written}
+        if len(outcomes) < len(placed):
+            rest = [item for item in placed if item.row.assessment_id not in outcomes]
+            outcomes |= self._not_written(connection, rest)
+        return outcomes
+
+    def _not_written(self, connection: Connection, rest: Sequence[Placed]) -> dict[str, Outcome]:
+        found = connection.exec_driver_sql(_STANDING, ([item.row.assessment_id for item in rest],))
+        standing = {row[0]: row for row in found}
+        outcomes = {}
+        for item in rest:
+            row = item.row
+            there = standing.get(row.assessment_id)
+            # What is not there, and yet was not written, was withdrawn.
+            outcomes[row.assessment_id] = (
+                SUPERSEDED
+                if there is None
+                else outcome_of_standing(
+                    row,
+                    standing_of(there[3]),
+                    is_alike=(there[1], there[2]) == (row.trace_id, row.assessment_type),
+                )
+            )
+        return outcomes
+
+    def withdraw(self, connection: Connection, gone: Sequence[Gone], *, now_ms: int) -> dict[str, Outcome]:
+        """Delete what is older and leave tombstones."""
+        ids, orders = [item.assessment_id for item in gone], [item.order for item in gone]
+        connection.exec_driver_sql(_BURY, (now_ms, ids, orders))
+        deleted = connection.exec_driver_sql(_DELETE, (ids, [item.trace_id for item in gone], orders))
+        if overridden := [row[0] for row in deleted if row[0]]:
+            connection.exec_driver_sql(
+                "UPDATE assessments SET valid = true WHERE assessment_id = ANY(%s::text[])", (overridden,)
+            )
+        standing = {row[0]: row[1] for row in connection.exec_driver_sql(_STANDING, (ids,))}
+        outcomes = {}
+        for item in gone:
+            trace_id = standing.get(item.assessment_id)
+            if trace_id is None:
+                outcomes[item.assessment_id] = WITHDRAWN
+            else:
+                outcomes[item.assessment_id] = SUPERSEDED if trace_id == item.trace_id else OTHER_TRACE
+        return outcomes

@@ -1,0 +1,196 @@
+"""Batches into the tracking store's database: slices, rights, and the one item that cannot be stored."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import sqlalchemy
+from mlflow.store.tracking.utils.sql_trace_rollups import (
+    RollupFamily,
+    enqueue_rollup_rebuild_partitions,
+    rollups_enabled,
+)
+from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.orm import Session
+
+from feedback_batch.dialects import FORBIDDEN, NO_SUCH_TRACE, SUPERSEDED, Dialect, Placed, Trace
+from feedback_batch.errors import RequestError
+from feedback_batch.rights import Rights
+from feedback_batch.rows import Gone, Row, row_of
+from feedback_batch.wire import Item, Outcome
+
+SLICE: Final = 1_000
+"""Rows in a transaction: more are hardly faster, and hold their locks for longer."""
+
+_TRIES: Final = 5
+_AGAIN: Final = {"40001", "40P01", "55P03"}
+"""SQLSTATEs of a transaction that would have worked alone: serialization, deadlock, lock not available."""
+
+_AWAY_CLASSES: Final = ("08", "25", "53", "57", "58", "F0")
+"""SQLSTATE classes that say nothing of the rows: connection, read-only, resources, shutdown, system."""
+
+_INTEGER: Final = 2**31 - 1
+
+Work = Row | Gone
+Some = TypeVar("Some", Row, Gone)
+
+
+class Writer:
+    """Writes batches, each slice in a transaction of its own.
+
+    Args:
+        engine: the tracking store's.
+        dialect: the statements for its database.
+        workspace: gives the active workspace, None where the server has none.
+
+    """
+
+    def __init__(self, engine: Engine, dialect: Dialect, workspace: Callable[[], str | None]) -> None:
+        self._engine = engine
+        self._dialect = dialect
+        self._workspace = workspace
+
+    def prepare(self) -> None:
+        """Create our own table where it is not there.
+
+        Raises:
+            RequestError: when the database is away, or does not let us.
+
+        """
+        try:
+            with self._engine.begin() as connection:
+                self._dialect.prepare(connection)
+        except DBAPIError as error:
+            raise RequestError.away(
+                f"the database does not let us create our table ({_code(error)})"
+            ) from error
+
+    def write(self, items: Sequence[Item | Outcome], rights: Rights) -> list[Outcome]:
+        """Write a batch and give the outcome of each item, in their order.
+
+        Of several versions of one assessment only the newest is written.
+
+        Raises:
+            RequestError: when the database gives no answer; what is not told may be written or not, and
+                all of it may be sent again.
+
+        """
+        outcomes: list[Outcome | None] = [None] * len(items)
+        newest: dict[str, int] = {}
+        work: dict[int, Work] = {}
+        for number, item in enumerate(items):
+            found = item if isinstance(item, Outcome) else row_of(item)
+            if isinstance(found, Outcome):
+                outcomes[number] = found
+                continue
+            work[number] = found
+            known = newest.get(found.assessment_id)
+            if known is None or work[known].order < found.order:
+                newest[found.assessment_id] = number
+        chosen = [work[number] for number in newest.values()]
+        told: dict[str, Outcome] = {}
+        for start in range(0, len(chosen), SLICE):
+            told |= self._slice(chosen[start : start + SLICE], rights)
+        for number, one in work.items():
+            best = work[newest[one.assessment_id]]
+            outcomes[number] = told[one.assessment_id] if one.order == best.order else SUPERSEDED
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _slice(self, work: Sequence[Work], rights: Rights) -> dict[str, Outcome]:
+        """Write a slice; where the database refuses it, halve it until the one bad row is found."""
+        for attempt in range(_TRIES):
+            try:
+                return self._once(work, rights)
+            except _RoutingChangedError:
+                continue
+            except DBAPIError as error:
+                code = _code(error)
+                if code in _AGAIN and attempt + 1 < _TRIES:
+                    continue
+                if _is_away(error, code):
+                    raise RequestError.away(f"the database gives no answer ({code})") from error
+                if len(work) == 1:
+                    return {work[0].assessment_id: Outcome("invalid", f"the database refuses it ({code})")}
+                middle = len(work) // 2
+                return self._slice(work[:middle], rights) | self._slice(work[middle:], rights)
+        raise RequestError.away("its traces move all the time")
+
+    def _once(self, work: Sequence[Work], rights: Rights) -> dict[str, Outcome]:
+        now_ms = time.time_ns() // 1_000_000
+        with self._engine.begin() as connection:
+            traces = self._locked_traces(connection, work)
+            outcomes: dict[str, Outcome] = {}
+            creates: list[Placed] = []
+            upserts: list[Placed] = []
+            gone: list[Gone] = []
+            allowed = (
+                {
+                    experiment: rights.of(str(experiment), trace_id)
+                    for trace_id, (experiment, _) in traces.items()
+                }
+                if rights.is_needed
+                else {}
+            )
+            for one in work:
+                trace = traces.get(one.trace_id)
+                if trace is None:
+                    outcomes[one.assessment_id] = NO_SUCH_TRACE
+                    continue
+                may = allowed.get(trace.experiment_id, rights.all)
+                if isinstance(one, Gone):
+                    if may.delete:
+                        gone.append(one)
+                        continue
+                elif may.create:
+                    (upserts if may.edit else creates).append(Placed(one, trace))
+                    continue
+                outcomes[one.assessment_id] = FORBIDDEN
+            if gone:
+                outcomes |= self._dialect.withdraw(connection, gone, now_ms=now_ms)
+            for placed, may_edit in ((upserts, True), (creates, False)):
+                if placed:
+                    outcomes |= self._dialect.log(connection, placed, may_edit=may_edit, now_ms=now_ms)
+        return outcomes
+
+    def _locked_traces(self, connection: Connection, work: Iterable[Work]) -> dict[str, Trace]:
+        ids = {one.trace_id for one in work}
+        lock = "update" if any(isinstance(one, Gone) for one in work) else "share"
+        workspace = self._workspace()
+        if not rollups_enabled():
+            return self._dialect.traces(connection, ids, workspace, lock=lock)
+        # As create_assessment does: what is to be counted again is said before the traces are locked.
+        before = self._dialect.traces(connection, ids, workspace, lock=None)
+        days: dict[int, list[int]] = {}
+        for trace in before.values():
+            days.setdefault(trace.experiment_id, []).append(trace.timestamp_ms)
+        with Session(bind=connection, join_transaction_mode="rollback_only") as session:
+            enqueue_rollup_rebuild_partitions(
+                session, [(RollupFamily.ASSESSMENT, key, times) for key, times in days.items()]
+            )
+            session.flush()
+            traces = self._dialect.traces(connection, ids, workspace, lock=lock)
+            session.expunge_all()
+        if any(before.get(key) != trace for key, trace in traces.items()):
+            raise _RoutingChangedError
+        return traces
+
+
+class _RoutingChangedError(Exception):
+    """A trace moved to another experiment or time while it was not locked yet."""
+
+
+def _code(error: DBAPIError) -> str:
+    """Give the SQLSTATE, or the class of an error that has none; never its text, which quotes values."""
+    original: Any = error.orig
+    code = getattr(original, "sqlstate", None) or getattr(original, "pgcode", None)
+    return str(code) if code else type(original).__name__
+
+
+def _is_away(error: DBAPIError, code: str) -> bool:
+    if error.connection_invalidated or isinstance(error, sqlalchemy.exc.InterfaceError):
+        return True
+    if code in _AGAIN or code.startswith(_AWAY_CLASSES):
+        return True
+    has_state = len(code) == len("40001") and code[:2].isalnum() and not code.endswith("Error")
+    return isinstance(error, sqlalchemy.exc.OperationalError) and not has_state
