@@ -129,7 +129,8 @@ def build(
 
     drivers = []
     for read in reads(settings):
-        if read.name in names:
+        lanes = 1 if read.topic in delays else settings.lanes
+        for _ in range(lanes if read.name in names else 0):
             drivers.append(driver_of(read))
             broker.add(
                 drivers[-1],

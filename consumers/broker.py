@@ -75,8 +75,8 @@ class PipelineBroker(KafkaBroker):
     def loops(self) -> list[Loop]:
         """Give the loops that run now."""
         return [
-            Loop(name, group, topic, subscriber.consumer)
-            for name, group, topic, subscriber in self._added
+            Loop(name, group, topic, subscriber.consumer, lane)
+            for lane, (name, group, topic, subscriber) in enumerate(self._added)
             if subscriber.running and isinstance(subscriber.consumer, SteadyConsumer)
         ]
 

@@ -7,6 +7,8 @@ from typing import Final, TypeVar
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
+from aiokafka.partitioner import DefaultPartitioner
+from aiokafka.producer.message_accumulator import BatchBuilder
 
 from consumers.parked import headers_of
 from contracts.events import FeedbackLogged
@@ -21,6 +23,8 @@ from pipeline.ports import DeadLetter, Parked
 from pipeline.redaction import NO_REDACTION, Redaction
 
 _LINGER_MS: Final = 5
+_BATCH_BYTES: Final = 256 * 1024
+_partition_of: Final = DefaultPartitioner()
 _SLOW_SECONDS: Final = 5
 _STOP_SECONDS: Final = 5
 
@@ -65,6 +69,7 @@ class KafkaOutbox:
                 enable_idempotence=True,
                 linger_ms=_LINGER_MS,
                 max_request_size=ENVELOPE_BYTES,
+                max_batch_size=_BATCH_BYTES,
             )
             await producer.start()
         except (KafkaError, OSError) as error:
@@ -91,17 +96,16 @@ class KafkaOutbox:
             DependencyAwayError: when Kafka refused; sending all of it again is safe.
 
         """
-        messages = [receipt_message(self._topics, receipt) for receipt in receipts]
-        messages += [
+        messages = [
             dead_letter_message(self._topics, prepared(letter, self._redaction)) for letter in dead_letters
         ]
         messages += [retry_message(self._topics, item) for item in parked]
-        if not messages:
+        if not messages and not receipts:
             return
         producer = await self.start()
         try:
             # Sending waits as well: for what the producer must know of a topic, and for room.
-            (sent,) = await self._done([asyncio.ensure_future(_send(producer, messages))])
+            (sent,) = await self._done([asyncio.ensure_future(self._place(producer, receipts, messages))])
             await self._acknowledged(sent)
         except KafkaError as error:
             # A producer that failed may stay failed (idempotence): the next call makes a new one.
@@ -109,6 +113,30 @@ class KafkaOutbox:
             detail = await explain(error, self._kafka, "Write")
             detail = f"publishing receipts, dead letters or retries: {detail}"
             raise DependencyAwayError("kafka", detail) from error
+
+    async def _place(
+        self, producer: AIOKafkaProducer, receipts: Sequence[FeedbackLogged], messages: Sequence[Message]
+    ) -> "list[asyncio.Future[object]]":
+        """Hand everything to the producer; receipts in batches of our own, in a third of its time."""
+        futures = [
+            await producer.send(topic, key=key, value=value, headers=headers)
+            for topic, key, value, headers in messages
+        ]
+        topic = self._topics.feedback_logged
+        partitions = sorted(await producer.partitions_for(topic)) if receipts else []
+        batches: dict[int, BatchBuilder] = {}
+        for receipt in receipts:
+            key, value = receipt_record(receipt)
+            partition = _partition_of(key, partitions, partitions)
+            batch = batches.get(partition)
+            if batch is None or batch.append(key=key, value=value, timestamp=None) is None:
+                if batch is not None:
+                    futures.append(await producer.send_batch(batch, topic, partition=partition))
+                batch = batches[partition] = producer.create_batch()
+                batch.append(key=key, value=value, timestamp=None)
+        for partition, batch in batches.items():
+            futures.append(await producer.send_batch(batch, topic, partition=partition))
+        return futures
 
     async def _acknowledged(self, futures: "Sequence[asyncio.Future[object]]") -> None:
         await self._done(futures)
@@ -132,18 +160,10 @@ class KafkaOutbox:
         return [future.result() for future in futures]
 
 
-async def _send(producer: AIOKafkaProducer, messages: Sequence[Message]) -> "list[asyncio.Future[object]]":
-    return [
-        await producer.send(topic, key=key, value=value, headers=headers)
-        for topic, key, value, headers in messages
-    ]
-
-
-def receipt_message(topics: Topics, receipt: FeedbackLogged) -> Message:
-    """Give the record of a receipt, keyed like the event that it answers."""
+def receipt_record(receipt: FeedbackLogged) -> tuple[bytes, bytes]:
+    """Give key and value of a receipt's record, keyed like the event that it answers."""
     key = receipt.client_request_id or receipt.trace_id or str(receipt.feedback_id)
-    value = receipt.model_dump_json(exclude_none=True).encode()
-    return topics.feedback_logged, key.encode(), value, []
+    return key.encode(), receipt.model_dump_json(exclude_none=True).encode()
 
 
 def dead_letter_message(topics: Topics, letter: DeadLetter) -> Message:

@@ -63,7 +63,13 @@ class Settings(BaseSettings):
         default="auto", description="auto: in bulk where the server has our plugin; rest: never in bulk"
     )
 
-    batch_max_records: int = Field(default=500, ge=1, le=10_000)
+    batch_max_records: int = Field(default=1000, ge=1, le=10_000)
+    lanes: int = Field(
+        default=2,
+        ge=1,
+        le=16,
+        description="how many consumers of one topic there are in a process: while one waits, another works",
+    )
     poll_ms: int = Field(default=20, ge=1, le=10_000, description="how long one poll of Kafka waits")
     retry_delays: Annotated[tuple[str, ...], NoDecode] = Field(
         default=RETRY_DELAYS,

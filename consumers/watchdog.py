@@ -47,11 +47,12 @@ class Loop:
     group: str
     topic: str
     consumer: SteadyConsumer
+    lane: int = 0
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> tuple[str, str, int]:
         """Give what tells it from the others of its process."""
-        return self.name, self.topic
+        return self.name, self.topic, self.lane
 
     @property
     def pulse(self) -> Pulse:
@@ -104,7 +105,7 @@ class Watchdog:
         self._fail = fail
         self._ask_after = min(_ASK_AFTER, seconds / 2)
         self._since_asked = 0.0
-        self._unserved: set[tuple[str, str]] = set()
+        self._unserved: set[tuple[str, str, int]] = set()
         self._is_away = False
         self.stalled: list[str] = []
 
@@ -119,11 +120,15 @@ class Watchdog:
     async def tick(self, seconds: float) -> None:
         """Count the time that has passed, and judge."""
         loops = self._loops()
+        shown: dict[tuple[str, str], tuple[float, int]] = {}
         for loop in loops:
             progress = loop.consumer.progress()
             loop.pulse.tick(seconds, progress)
-            lag = sum(part.lag for part in progress.values())
-            self._gauges.loop(loop.name, loop.topic, age=loop.pulse.age, lag=lag)
+            age, lag = shown.get((loop.name, loop.topic), (0.0, 0))
+            lag += sum(part.lag for part in progress.values())
+            shown[loop.name, loop.topic] = max(age, loop.pulse.age), lag
+        for (name, topic), (age, lag) in shown.items():
+            self._gauges.loop(name, topic, age=age, lag=lag)
         self._since_asked += seconds
         if self._since_asked >= min(_ASK_EVERY, self._ask_after):
             await self._ask(loops)

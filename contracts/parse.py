@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -130,9 +131,10 @@ def validate(
     return event
 
 
-def sender_fields(model: type[BaseModel]) -> list[str]:
+@cache
+def sender_fields(model: type[BaseModel]) -> tuple[str, ...]:
     """Give the fields that Python fills in; the wire must carry them, or a redelivery were another event."""
-    return [name for name, field in model.model_fields.items() if field.default_factory is not None]
+    return tuple(name for name, field in model.model_fields.items() if field.default_factory is not None)
 
 
 def _not_sent(model: type[BaseModel], document: Mapping[str, Any]) -> list[Problem]:

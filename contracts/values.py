@@ -10,6 +10,9 @@ from contracts import limits
 Kind = Literal["feedback", "expectation"]
 Scalar = bool | int | float | str
 
+_SHORT: Final = limits.VALUE_BYTES // 6 - 2
+"""Characters that are below the limit however they are escaped: six bytes each, and two quotes."""
+
 _LIST_ITEM: Final = 2
 """Bytes of the smallest item of a list, with its comma."""
 _DICT_ITEM: Final = 5
@@ -32,6 +35,9 @@ def check_value(value: object, kind: Kind) -> None:
     if value is None:
         msg = "is null; send a bool, number, string, list or dict, or withdraw the feedback"
         raise ValueError(msg)
+    if isinstance(value, bool | int) or (isinstance(value, str) and len(value) < _SHORT):
+        _check_shape(value, nested=False, depth=0)
+        return
     if (size := _least_size(value)) > limits.VALUE_BYTES:
         msg = f"has at least {size} bytes as JSON; the limit is {limits.VALUE_BYTES}"
         raise ValueError(msg)

@@ -38,7 +38,7 @@ def assessment_metadata(version: Version, segment: Segment | None) -> dict[str, 
     The chat's fields win over the event's, so that a client cannot move itself into another segment. The
     key ``mlflow.trace.session`` is never used: it would make the assessment one of the whole session.
     """
-    said = dict(segment) if segment is not None else {}
+    said = segment.__dict__ if segment is not None else {}
     marks = {
         "feedback.event_id": str(version.event_id),
         "feedback.version": version.submitted_at.isoformat(),

@@ -46,7 +46,7 @@ def receipt_of(
     """Give the receipt of one assessment of one event."""
     name, reason, trace_id = _told(outcome)
     return FeedbackLogged(
-        **(dict(segment) if segment is not None else {}),
+        **(segment.__dict__ if segment is not None else {}),
         receipt_id=identity.receipt_id(version.event_id, version.feedback_id, name),
         event_id=version.event_id,
         feedback_id=version.feedback_id,

@@ -19,13 +19,6 @@ class Trace(NamedTuple):
     timestamp_ms: int
 
 
-class Placed(NamedTuple):
-    """A row and its trace."""
-
-    row: Row
-    trace: Trace
-
-
 class Dialect(Protocol):
     """The statements for one kind of database.
 
@@ -44,7 +37,7 @@ class Dialect(Protocol):
         """Read the traces that are there, in their order, and lock them: ``share``, ``update`` or not."""
 
     def log(
-        self, connection: Connection, placed: Sequence[Placed], *, may_edit: bool, now_ms: int
+        self, connection: Connection, rows: Sequence[Row], *, may_edit: bool, now_ms: int
     ) -> dict[str, Outcome]:
         """Create, or edit what is older; without ``may_edit`` only create."""
 

@@ -3,8 +3,9 @@
 import json
 import re
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
+import msgspec
 from mlflow.store.tracking.utils.trace_analytics import assessment_aggregate
 from mlflow.tracing.constant import AssessmentMetadataKey
 
@@ -20,10 +21,10 @@ _VERSION: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{6})?\+00:00
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
-class Row(NamedTuple):
-    """One assessment, by the columns of the table; what depends on its trace comes with that.
+class Row(msgspec.Struct):
+    """One assessment, by the columns of the table; what it takes of its trace is filled in once it is known.
 
-    ``order`` sorts as text as versions do: the time in microseconds, then the event.
+    ``standing`` sorts as text as versions do: the time in microseconds, then the event.
     """
 
     assessment_id: str
@@ -40,7 +41,14 @@ class Row(NamedTuple):
     span_id: str | None
     rationale: str | None
     assessment_metadata: str
-    order: str
+    standing: str
+    experiment_id: int = 0
+    trace_timestamp_ms: int = 0
+
+    @property
+    def order(self) -> str:
+        """Give what decides which version is the newer."""
+        return self.standing
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,10 @@ from feedback_batch.dialects import (
     SUPERSEDED,
     TOMBSTONES,
     WITHDRAWN,
-    Placed,
     Trace,
     outcome_of_standing,
 )
-from feedback_batch.rows import Gone, merged, standing_of
+from feedback_batch.rows import Gone, Row, merged, standing_of
 from feedback_batch.wire import Outcome
 
 _VARIABLES: Final = 500
@@ -77,26 +76,25 @@ class Sqlite:
         return found
 
     def log(
-        self, connection: Connection, placed: Sequence[Placed], *, may_edit: bool, now_ms: int
+        self, connection: Connection, rows: Sequence[Row], *, may_edit: bool, now_ms: int
     ) -> dict[str, Outcome]:
         """Create, or edit what is older."""
-        ids = [item.row.assessment_id for item in placed]
+        ids = [row.assessment_id for row in rows]
         standing, buried = _standing(connection, ids), _buried(connection, ids)
         outcomes: dict[str, Outcome] = {}
         inserts, updates = [], []
-        for item in placed:
-            row = item.row
+        for row in rows:
             there = standing.get(row.assessment_id)
             if buried.get(row.assessment_id, "") >= row.order:
                 outcome = SUPERSEDED
             elif there is None:
-                inserts.append(_values(item))
+                inserts.append(_values(row))
                 outcome = LOGGED
             else:
                 order, is_alike = standing_of(there[2]), there[:2] == (row.trace_id, row.assessment_type)
                 outcome = outcome_of_standing(row, order, is_alike=is_alike)
                 if may_edit and is_alike and outcome not in (ALREADY_THERE, SUPERSEDED):
-                    updates.append(_changes(item, there[2], now_ms))
+                    updates.append(_changes(row, there[2], now_ms))
                     outcome = LOGGED
             outcomes[row.assessment_id] = outcome
         for statement, many in ((_INSERT, inserts), (_UPDATE, updates)):
@@ -147,8 +145,7 @@ def _buried(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def _values(item: Placed) -> tuple[object, ...]:
-    row, trace = item
+def _values(row: Row) -> tuple[object, ...]:
     return (
         row.assessment_id,
         row.trace_id,
@@ -157,8 +154,8 @@ def _values(item: Placed) -> tuple[object, ...]:
         row.value,
         row.timestamp_ms,
         row.timestamp_ms,
-        trace.experiment_id,
-        trace.timestamp_ms,
+        row.experiment_id,
+        row.trace_timestamp_ms,
         row.aggregate_value,
         row.is_numeric_value,
         row.source_type,
@@ -170,8 +167,7 @@ def _values(item: Placed) -> tuple[object, ...]:
     )
 
 
-def _changes(item: Placed, old_metadata: str | None, now_ms: int) -> tuple[object, ...]:
-    row = item.row
+def _changes(row: Row, old_metadata: str | None, now_ms: int) -> tuple[object, ...]:
     return (
         row.name,
         row.value,

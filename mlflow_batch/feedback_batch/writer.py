@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from feedback_batch.dialects import FORBIDDEN, NO_SUCH_TRACE, SUPERSEDED, Dialect, Placed, Trace
+from feedback_batch.dialects import FORBIDDEN, NO_SUCH_TRACE, SUPERSEDED, Dialect, Trace
 from feedback_batch.errors import RequestError
 from feedback_batch.rights import Rights
 from feedback_batch.rows import Gone, Row, row_of
@@ -121,8 +121,8 @@ class Writer:
         with self._engine.begin() as connection:
             traces = self._locked_traces(connection, work)
             outcomes: dict[str, Outcome] = {}
-            creates: list[Placed] = []
-            upserts: list[Placed] = []
+            creates: list[Row] = []
+            upserts: list[Row] = []
             gone: list[Gone] = []
             allowed = (
                 {
@@ -143,14 +143,15 @@ class Writer:
                         gone.append(one)
                         continue
                 elif may.create:
-                    (upserts if may.edit else creates).append(Placed(one, trace))
+                    one.experiment_id, one.trace_timestamp_ms = trace
+                    (upserts if may.edit else creates).append(one)
                     continue
                 outcomes[one.assessment_id] = FORBIDDEN
             if gone:
                 outcomes |= self._dialect.withdraw(connection, gone, now_ms=now_ms)
-            for placed, may_edit in ((upserts, True), (creates, False)):
-                if placed:
-                    outcomes |= self._dialect.log(connection, placed, may_edit=may_edit, now_ms=now_ms)
+            for rows, may_edit in ((upserts, True), (creates, False)):
+                if rows:
+                    outcomes |= self._dialect.log(connection, rows, may_edit=may_edit, now_ms=now_ms)
         return outcomes
 
     def _locked_traces(self, connection: Connection, work: Iterable[Work]) -> dict[str, Trace]:

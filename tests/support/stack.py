@@ -122,6 +122,8 @@ def make_settings(stack: Stack, **given: object) -> Settings:
         "mlflow_tracking_uri": stack.mlflow,
         "mlflow_experiments": (make_experiment(stack, world),),
         "http_port": free_port(),
+        # One by one, so that faults find work under way; what is meant for the bulk sink says so.
+        "mlflow_sink": "rest",
         "retry_delays": ("1s", "2s"),
         "retry_attempts": (2, 2),
     }

@@ -44,7 +44,7 @@ async def test_a_process_that_works_is_healthy(http: httpx.AsyncClient) -> None:
 
 
 async def test_a_consumer_that_ended_is_unhealthy(http: httpx.AsyncClient, runtime: Runtime) -> None:
-    (driver,) = [item for item in runtime.drivers if isinstance(item, Driver) and item.name == "feedback"]
+    driver, *_ = [item for item in runtime.drivers if isinstance(item, Driver) and item.name == "feedback"]
     driver.ended = True
     assert await answer(http, "/healthz") == (500, {"ended": ["feedback"], "stalled": []})
 

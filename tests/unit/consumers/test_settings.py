@@ -169,6 +169,8 @@ FULL: dict[str, Any] = {
     "mlflow_tracking_uri": "https://mlflow.example/path",
     "mlflow_experiments": ("my experiment", "7"),
     "mlflow_concurrency": 3,
+    "mlflow_sink": "rest",
+    "lanes": 3,
     "batch_max_records": 7,
     "poll_ms": 5,
     "retry_delays": ("1s", "2h"),
