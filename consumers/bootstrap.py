@@ -116,6 +116,7 @@ def build(
         sink=TellingSink(bulk or rest, traces),
         outbox=outbox,
         redaction=redaction,
+        fenced=bulk,
     )
     feedback = FeedbackPipeline(ports, patience, metrics, settings.retries)
     chats_run = ChatPipeline(chats, outbox, patience, metrics).run

@@ -20,6 +20,7 @@ _TRACE_ID: Final = re.compile(rf"tr-[0-9A-Za-z_-]{{1,{limits.TRACE_ID_LENGTH - 3
 _BARE_TRACE_ID: Final = re.compile(r"[0-9A-Fa-f]{32}", re.ASCII)
 _SPAN_ID: Final = re.compile(rf"[0-9A-Za-z_-]{{1,{limits.SPAN_ID_LENGTH}}}", re.ASCII)
 _ENTRY_BYTES: Final = 8  # as JSON: four quotes, a colon, a comma and two spaces
+_CHARACTER_BYTES: Final = 6  # at most, however it is escaped
 _PLAIN_KEY: Final = re.compile(r"[\w.:/-]{1,64}", re.ASCII)
 
 
@@ -86,10 +87,14 @@ def _string_map(value: object) -> object:
     if (least := _ENTRY_BYTES * len(value)) > limits.METADATA_BYTES:
         msg = f"has at least {least} bytes as JSON; the limit is {limits.METADATA_BYTES}"
         raise ValueError(msg)
+    characters = 0
     for key, text in value.items():
         _check_entry(key, text)
         check_text(key)
         check_text(text)
+        characters += len(key) + len(text)
+    if _CHARACTER_BYTES * characters + least <= limits.METADATA_BYTES:
+        return value
     if (size := len(json.dumps(value, ensure_ascii=False).encode())) > limits.METADATA_BYTES:
         msg = f"has {size} bytes as JSON; the limit is {limits.METADATA_BYTES}"
         raise ValueError(msg)
@@ -102,13 +107,16 @@ def looks_like_key(text: str) -> bool:
 
 
 def _check_entry(key: object, text: object) -> None:
-    name = f"key {key!r}" if isinstance(key, str) and looks_like_key(key) else "a key"
     if not isinstance(key, str) or not 0 < len(key) <= limits.NAME_LENGTH:
-        msg = f"{name} must be a string of 1 to {limits.NAME_LENGTH} characters"
+        msg = f"{_shown(key)} must be a string of 1 to {limits.NAME_LENGTH} characters"
         raise ValueError(msg)
     if not isinstance(text, str):
-        msg = f"{name} must hold a string, as MLflow keeps only strings there"
+        msg = f"{_shown(key)} must hold a string, as MLflow keeps only strings there"
         raise ValueError(msg)  # noqa: TRY004 - as above
+
+
+def _shown(key: object) -> str:
+    return f"key {key!r}" if isinstance(key, str) and looks_like_key(key) else "a key"
 
 
 def _metadata(value: dict[str, str]) -> dict[str, str]:

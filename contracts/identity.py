@@ -1,11 +1,15 @@
 """Who said something about what: the identity of a feedback, the same in every language."""
 
-import json
+import hashlib
 from typing import Final
-from uuid import UUID, uuid5
+from uuid import UUID
+
+from pydantic_core import to_json
 
 NAMESPACE: Final = UUID("6f7a1f0e-5f0b-5f6c-9b64-0f3f4c1e7a52")
 """UUID namespace of every id that is derived here; it must never change."""
+
+_PREFIX: Final = NAMESPACE.bytes
 
 
 def feedback_id(  # noqa: PLR0913 - the seven parts are the identity; a shorter list would be another one
@@ -29,7 +33,7 @@ def feedback_id(  # noqa: PLR0913 - the seven parts are the identity; a shorter 
 
     """
     parts = ["v1", reference, span_id, kind, name, source_type, who]
-    return uuid5(NAMESPACE, json.dumps(parts, ensure_ascii=False, separators=(",", ":")))
+    return _uuid5(to_json(parts))
 
 
 def assessment_id(feedback: UUID) -> str:
@@ -39,4 +43,9 @@ def assessment_id(feedback: UUID) -> str:
 
 def receipt_id(event_id: UUID, feedback: UUID, outcome: str) -> UUID:
     """Give the id of a receipt, the same again when the outcome is told again after a redelivery."""
-    return uuid5(NAMESPACE, f"receipt|{event_id}|{feedback}|{outcome}")
+    return _uuid5(f"receipt|{event_id}|{feedback}|{outcome}".encode())
+
+
+def _uuid5(name: bytes) -> UUID:
+    # As uuid.uuid5, which reads its namespace anew each time.
+    return UUID(bytes=hashlib.sha1(_PREFIX + name, usedforsecurity=False).digest()[:16], version=5)

@@ -78,13 +78,14 @@ def run(
     with told():
         from consumers.app import ConsumerEndedError, serve  # noqa: PLC0415 - MLflow's client takes a second to import
         from consumers.bootstrap import ALL, ConsumerName  # noqa: PLC0415
+        from consumers.event_loop import run_async  # noqa: PLC0415
         from consumers.logs import configure_logs  # noqa: PLC0415
 
         settings = load_settings()
         configure_logs(settings)
         names = ALL if name is RunName.ALL else cast("tuple[ConsumerName, ...]", (name.value,))
         try:
-            asyncio.run(serve(settings, names))
+            run_async(serve(settings, names))
         except ConsumerEndedError as error:
             _fail(str(error))
 

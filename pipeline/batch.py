@@ -32,7 +32,7 @@ class Batch:
     decoded: Sequence[Decoded]
     newest: Mapping[UUID, Version]
     attempts: Mapping[UUID, int]
-    standings: Mapping[UUID, Standing] = field(default_factory=dict)
+    standings: dict[UUID, Standing] = field(default_factory=dict)
     chats: dict[UUID, Chat] = field(default_factory=dict)
     ended: dict[UUID, Ended] = field(default_factory=dict)
     waiting: dict[UUID, RetryReason] = field(default_factory=dict)

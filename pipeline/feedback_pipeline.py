@@ -9,6 +9,7 @@ from contracts.events import FeedbackLogged
 from pipeline.batch import Batch, Ended
 from pipeline.claim import judge
 from pipeline.decode import Decoded, decode
+from pipeline.first import write_first
 from pipeline.join import join
 from pipeline.log import Draft, log
 from pipeline.metrics import Metrics, timed
@@ -16,7 +17,17 @@ from pipeline.newest import NewestWriter
 from pipeline.outcomes import Logged, Outcome, Retry, Settled, Superseded, Withdrawn
 from pipeline.park import parked_of, waiting_for_a_look
 from pipeline.patience import Patience
-from pipeline.ports import ChatIndex, DeadLetter, FeedbackStore, Outbox, Parked, Settlement, Sink, Traces
+from pipeline.ports import (
+    ChatIndex,
+    DeadLetter,
+    FeedbackStore,
+    FencedSink,
+    Outbox,
+    Parked,
+    Settlement,
+    Sink,
+    Traces,
+)
 from pipeline.records import Record
 from pipeline.redaction import NO_REDACTION, Redaction
 from pipeline.resolve import Work, resolve
@@ -35,10 +46,11 @@ class Ports:
     sink: Sink
     outbox: Outbox
     redaction: Redaction = NO_REDACTION
+    fenced: FencedSink | None = None
 
 
 class FeedbackPipeline:
-    """decode, claim, join, resolve, log, settle: a batch at a time, holding no state between batches."""
+    """decode, join, claim, resolve, log, settle: a batch at a time, holding no state between batches."""
 
     def __init__(
         self,
@@ -68,8 +80,9 @@ class FeedbackPipeline:
         again, _ = decode([record for record in records if _is_look(record)])
         batch = Batch.of(decoded)
         if batch.newest:
-            await self._claim(batch)
             await self._join(batch)
+            await self._write_first(batch)
+            await self._claim(batch)
             await self._write(batch)
             await self._look_at_older(batch)
         parked = self._park(batch) + await self._look_again(again)
@@ -79,11 +92,25 @@ class FeedbackPipeline:
             await self._patience.call(lambda: self._ports.outbox.send(receipts, letters, parked))
         self._count(receipts, parked, undecodable)
 
+    async def _write_first(self, batch: Batch) -> None:
+        """Write what is the first of its feedback, where no claim is needed to guard it."""
+        ports = self._ports
+        if ports.fenced is not None:
+            with timed(self._metrics, "first", len(batch.newest)):
+                for standing in await write_first(batch, ports.feedback, ports.fenced, self._patience):
+                    key, version = standing.version.feedback_id, standing.version
+                    batch.standings[key] = standing
+                    outcome = Logged(standing.trace_id or "", version.assessment_id)
+                    batch.ended[key] = Ended(outcome, is_written=True)
+
     async def _claim(self, batch: Batch) -> None:
-        with timed(self._metrics, "claim", len(batch.newest)):
-            versions = list(batch.newest.values())
-            batch.standings = await self._patience.call(lambda: self._ports.feedback.claim(versions))
-        for key, version in batch.newest.items():
+        versions = [version for key, version in batch.newest.items() if key not in batch.ended]
+        if not versions:
+            return
+        with timed(self._metrics, "claim", len(versions)):
+            batch.standings |= await self._patience.call(lambda: self._ports.feedback.claim(versions))
+        for version in versions:
+            key = version.feedback_id
             if (outcome := judge(version, batch.standings[key])) is not None:
                 batch.ended[key] = Ended(outcome)
 
@@ -211,7 +238,7 @@ class FeedbackPipeline:
             return []
         batch = Batch.of(decoded)
         store = self._ports.feedback
-        batch.standings = await self._patience.call(lambda: store.read(list(batch.newest)))
+        batch.standings |= await self._patience.call(lambda: store.read(list(batch.newest)))
         await self._join(batch)
         now = self._clock()
         due = [

@@ -9,7 +9,18 @@ from uuid import UUID
 from contracts.events import FeedbackLogged
 from pipeline.chat import Chat, merge
 from pipeline.outcomes import Dead, Logged, NotBegun, Retry, Settled, SinkOutcome, Superseded, Withdrawn
-from pipeline.ports import PAST_KEPT, TOLD_BEFORE, DeadLetter, Parked, Pin, Settlement, Standing, State, Write
+from pipeline.ports import (
+    PAST_KEPT,
+    TOLD_BEFORE,
+    DeadLetter,
+    Entry,
+    Parked,
+    Pin,
+    Settlement,
+    Standing,
+    State,
+    Write,
+)
 from pipeline.versions import Version
 
 
@@ -50,6 +61,19 @@ class MemoryFeedback:
         self._begun: dict[UUID, tuple[int, datetime]] = {}
         self._lifetime = lifetime
         self._clock = clock
+
+    async def known(self, feedback_ids: Collection[UUID]) -> Collection[UUID]:
+        """Give those of which anything stands."""
+        return {key for key in feedback_ids if key in self.rows}
+
+    async def enter(self, entries: Sequence[Entry]) -> Collection[UUID]:
+        """Keep logged versions of feedback of which nothing stands."""
+        new = [entry for entry in entries if entry.version.feedback_id not in self.rows]
+        for version, trace_id in ((entry.version, entry.trace_id) for entry in new):
+            self.rows[version.feedback_id] = Standing(
+                version=version, state="logged", trace_id=trace_id, written_event=version.event_id, dead=None
+            )
+        return [entry.version.feedback_id for entry in new]
 
     async def claim(self, versions: Sequence[Version]) -> Mapping[UUID, Standing]:
         """Write the newer versions, then read what stands."""
@@ -164,6 +188,10 @@ class MemorySink:
     async def log(self, writes: Sequence[Write], *, until: float) -> Sequence[SinkOutcome]:
         """Write a batch."""
         return [self._log(write) if time.monotonic() < until else NotBegun() for write in writes]
+
+    async def create(self, writes: Sequence[Write]) -> Sequence[bool]:
+        """Write a batch; tells which are there for certain."""
+        return [isinstance(self._log(write), Logged) for write in writes]
 
     def _log(self, write: Write) -> SinkOutcome:
         version, key = write.version, (write.trace_id, write.version.assessment_id)

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 
 from pipeline.outcomes import Dependency, ParkReason
 
-Stage = Literal["claim", "join", "resolve", "log", "settle"]
+Stage = Literal["first", "claim", "join", "resolve", "log", "settle"]
 
 
 class Metrics(Protocol):

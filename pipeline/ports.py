@@ -72,6 +72,14 @@ class Settlement:
     is_certain: bool = True
 
 
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A version that is in MLflow already, and its trace."""
+
+    version: Version
+    trace_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Write:
     """One version to be written to MLflow: where, with which metadata, and whether it may be there."""
@@ -119,6 +127,12 @@ class ChatIndex(Protocol):
 
 class FeedbackStore(Protocol):
     """The newest version of every feedback."""
+
+    async def known(self, feedback_ids: Collection[UUID]) -> Collection[UUID]:
+        """Give those of which anything stands."""
+
+    async def enter(self, entries: Sequence[Entry]) -> Collection[UUID]:
+        """Keep logged versions of feedback of which nothing stands, and give those that were kept."""
 
     async def claim(self, versions: Sequence[Version]) -> Mapping[UUID, Standing]:
         """Write the versions that are newer than what stands, then read what stands now.
@@ -170,6 +184,13 @@ class Sink(Protocol):
             until: in seconds of `time.monotonic`; no request is begun later.
 
         """
+
+
+class FencedSink(Protocol):
+    """A sink in which no version ever replaces a newer one, however late its write arrives."""
+
+    async def create(self, writes: Sequence[Write]) -> Sequence[bool]:
+        """Try to write a batch once, each feedback at most once; tells which are there for certain."""
 
 
 class Outbox(Protocol):

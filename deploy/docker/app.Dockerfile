@@ -18,6 +18,7 @@ COPY consumers consumers
 COPY ops ops
 COPY local local
 COPY apps apps
+COPY mlflow_batch mlflow_batch
 RUN pip wheel --no-deps --no-build-isolation --wheel-dir /dist . \
     && pip --python /opt/feedback/bin/python install --no-deps /dist/*.whl
 

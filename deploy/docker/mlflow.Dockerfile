@@ -1,4 +1,4 @@
-# The MLflow tracking server with its Postgres driver, from the lock that the local stack uses too.
+# The MLflow tracking server with its Postgres driver, from the lock that the local stack uses too, and our plugin.
 # Build from the top of the repository: docker build -f deploy/docker/mlflow.Dockerfile .
 
 FROM python:3.13-slim-trixie AS build
@@ -8,6 +8,8 @@ ENV PIP_NO_CACHE_DIR=1 \
 COPY local/mlflow-requirements.txt /src/
 RUN python -m venv --without-pip /opt/mlflow \
     && pip --python /opt/mlflow/bin/python install --require-hashes --requirement /src/mlflow-requirements.txt
+COPY mlflow_batch /src/mlflow_batch
+RUN pip --python /opt/mlflow/bin/python install --no-deps --no-build-isolation /src/mlflow_batch
 
 FROM python:3.13-slim-trixie
 # A new named volume takes over the owner of the folder that it is mounted on.

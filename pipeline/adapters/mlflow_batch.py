@@ -39,6 +39,7 @@ PROTOCOL: Final = 1
 ASK_AGAIN_SECONDS: Final = 30
 """How long a server without the plugin is written to one by one before it is asked again."""
 
+_LOGGED: Final = frozenset({"logged", "already_there"})
 _OK: Final = 200
 _TOO_LARGE: Final = 413
 _REFUSED: Final = {401: "UNAUTHENTICATED", 403: FORBIDDEN}
@@ -93,6 +94,20 @@ class MlflowBatchSink:
             for number, outcome in zip(part, told, strict=True):
                 outcomes[number] = outcome
         return outcomes
+
+    async def create(self, writes: Sequence[Write]) -> Sequence[bool]:
+        """Try to write a batch once over the bulk endpoints; tells which are there for certain."""
+        plugin = await self.plugin()
+        if not isinstance(plugin, Plugin):
+            return [False] * len(writes)
+        items = [_encode(write) for write in writes]
+        there = [False] * len(writes)
+        for part in _slices([n for n, item in enumerate(items) if isinstance(item, bytes)], items, plugin):
+            answer = await self._threads.run(_post, [items[number] for number in part])
+            if isinstance(answer, list) and len(answer) == len(part):
+                for number, said in zip(part, answer, strict=True):
+                    there[number] = said.get("status") in _LOGGED
+        return there
 
     async def plugin(self) -> Plugin | Away | None:
         """Give what the server's plugin says of itself, None when it has none, or why that is not known."""
@@ -316,7 +331,7 @@ def _slices(numbers: Sequence[int], items: Sequence[Any], plugin: Plugin) -> lis
 def _outcome(write: Write, said: Mapping[str, str]) -> SinkOutcome:
     trace_id, assessment_id = write.trace_id, write.version.assessment_id
     match said.get("status"):
-        case "logged" | "already_there":
+        case status if status in _LOGGED:
             return Logged(trace_id, assessment_id)
         case "superseded":
             return Superseded()

@@ -9,7 +9,7 @@ from pydantic_core import to_json
 
 from pipeline.adapters.postgres import Pool, connection
 from pipeline.outcomes import Dead, DeadReason, Logged, Settled, Withdrawn
-from pipeline.ports import TOLD_BEFORE, Pin, Settlement, Standing, State
+from pipeline.ports import TOLD_BEFORE, Entry, Pin, Settlement, Standing, State
 from pipeline.versions import Version
 
 _STATES: Final[tuple[State, ...]] = ("open", "logged", "withdrawn", "dead")
@@ -34,6 +34,23 @@ ON CONFLICT (feedback_id) DO UPDATE SET
     END
 WHERE (excluded.version, excluded.event_id) > (old.version, old.event_id)
 RETURNING feedback_id, trace_id, written_event, late_until, past
+"""
+_ENTER = b"""
+INSERT INTO feedback (feedback_id, version, event_id, op, state, payload, trace_id, written_event, settled_at,
+                      reference, client_request_id, span_id, kind, name, source_type, source_id)
+SELECT feedback_id, version, event_id, op, 1, payload, trace_id, event_id, now(),
+       reference, client_request_id, span_id, kind, name, source_type, source_id
+FROM json_to_recordset(%s::json)
+    AS new (feedback_id uuid, version timestamptz, event_id uuid, op text, payload text, trace_id text,
+            reference text, client_request_id text, span_id text, kind text, name text, source_type text,
+            source_id text)
+ORDER BY feedback_id
+ON CONFLICT (feedback_id) DO NOTHING
+RETURNING feedback_id
+"""
+_KNOWN = b"""
+SELECT feedback_id FROM feedback
+WHERE feedback_id = ANY(ARRAY(SELECT value::uuid FROM json_array_elements_text(%s::json)))
 """
 _READ = b"""
 SELECT feedback_id, payload, state, trace_id, written_event, dead_reason, dead_detail, late_until, past
@@ -94,25 +111,18 @@ class PostgresFeedback:
         self._pool = pool
         self._lifetime = lifetime
 
+    async def known(self, feedback_ids: Collection[UUID]) -> Collection[UUID]:
+        """Give those that have a row."""
+        return {row[0] for row in await self._run(_KNOWN, _json(list(feedback_ids)))}
+
+    async def enter(self, entries: Sequence[Entry]) -> Collection[UUID]:
+        """Insert logged versions of feedback that has no row; gives those that were inserted."""
+        rows = [{**_row(entry.version), "trace_id": entry.trace_id} for entry in entries]
+        return [row[0] for row in await self._run(_ENTER, _json(rows))]
+
     async def claim(self, versions: Sequence[Version]) -> Mapping[UUID, Standing]:
         """Write the newer versions, then read what stands of the others: no transaction around the two."""
-        rows = [
-            {
-                "feedback_id": version.feedback_id,
-                "version": version.submitted_at,
-                "event_id": version.event_id,
-                "op": version.op,
-                "payload": version.to_json(),
-                "reference": version.reference,
-                "client_request_id": version.client_request_id,
-                "span_id": version.span_id,
-                "kind": version.kind,
-                "name": version.name,
-                "source_type": version.source_type,
-                "source_id": version.source_id,
-            }
-            for version in versions
-        ]
+        rows = [_row(version) for version in versions]
         by_id = {version.feedback_id: version for version in versions}
         standings = {
             key: Standing(
@@ -166,6 +176,23 @@ class PostgresFeedback:
         async with connection(self._pool) as conn:
             cursor = await conn.execute(statement, params)
             return await cursor.fetchall() if cursor.description else []
+
+
+def _row(version: Version) -> dict[str, object]:
+    return {
+        "feedback_id": version.feedback_id,
+        "version": version.submitted_at,
+        "event_id": version.event_id,
+        "op": version.op,
+        "payload": version.to_json(),
+        "reference": version.reference,
+        "client_request_id": version.client_request_id,
+        "span_id": version.span_id,
+        "kind": version.kind,
+        "name": version.name,
+        "source_type": version.source_type,
+        "source_id": version.source_id,
+    }
 
 
 def _json(values: object) -> str:

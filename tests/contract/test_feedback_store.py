@@ -19,7 +19,7 @@ from pipeline.adapters.postgres import Pool, apply_schema, make_pool
 from pipeline.adapters.postgres_feedback import PostgresFeedback
 from pipeline.memory import MemoryFeedback
 from pipeline.outcomes import Dead, DependencyAwayError, Logged, Settled, Withdrawn
-from pipeline.ports import PAST_KEPT, TOLD_BEFORE, FeedbackStore, Pin, Settlement, Standing, State
+from pipeline.ports import PAST_KEPT, TOLD_BEFORE, Entry, FeedbackStore, Pin, Settlement, Standing, State
 from pipeline.versions import Version
 
 # The high bit of the first: a signed comparison would turn these two around.
@@ -72,6 +72,43 @@ async def test_a_claim_stands_open(store: FeedbackStore) -> None:
     version = a_version()
     assert await claim(store, version) == opened(version)
     assert await read(store, version) == opened(version)
+
+
+async def test_what_is_entered_stands_as_logged_on_its_trace(store: FeedbackStore) -> None:
+    version, other = a_version(), a_version(source_id="ben")
+    assert set(await store.known([version.feedback_id, other.feedback_id])) == set()
+    assert list(await store.enter([Entry(version, "tr-1")])) == [version.feedback_id]
+    assert set(await store.known([version.feedback_id, other.feedback_id])) == {version.feedback_id}
+    standing = await read(store, version)
+    assert standing == replace(opened(version, "tr-1", version.event_id), state="logged")
+    assert await claim(store, version) == standing
+
+
+async def test_nothing_that_stands_is_entered_over(store: FeedbackStore) -> None:
+    version = a_version()
+    await claim(store, version)
+    newer = edit(version, 60)
+    assert list(await store.enter([Entry(newer, "tr-1")])) == []
+    assert list(await store.enter([Entry(version, "tr-1")])) == []
+    assert await read(store, version) == opened(version)
+
+
+async def test_what_was_entered_is_overtaken_as_what_was_claimed(store: FeedbackStore) -> None:
+    version = a_version()
+    await store.enter([Entry(version, "tr-1")])
+    newer = edit(version, 60)
+    standing = await claim(store, newer)
+    past = {version.event_id: Logged("tr-1", version.assessment_id)}
+    assert standing == opened(newer, "tr-1", version.event_id, past)
+    assert await pin(store, newer, "tr-2") == {version.feedback_id: "tr-1"}
+
+
+async def test_of_many_who_enter_at_once_one_does(store: FeedbackStore) -> None:
+    version = a_version()
+    others = [a_version(source_id=f"person-{number}") for number in range(20)]
+    entries = [Entry(one, "tr-1") for one in [version, *others]]
+    kept = await asyncio.gather(*(store.enter(entries[::step]) for step in (1, -1) * CLAIMERS))
+    assert sorted(key for keys in kept for key in keys) == sorted(e.version.feedback_id for e in entries)
 
 
 async def test_unknown_feedback_is_absent(store: FeedbackStore) -> None:

@@ -14,6 +14,7 @@ from pipeline.adapters.mlflow_batch import MlflowBatchSink
 from pipeline.adapters.mlflow_client import MlflowThreads
 from pipeline.adapters.mlflow_rest import MlflowRestSink
 from pipeline.log import assessment_metadata
+from pipeline.memory import MemorySink
 from pipeline.outcomes import Dead, Logged, NotBegun, Retry, SinkOutcome, Superseded, Withdrawn
 from pipeline.ports import Write
 from pipeline.versions import Version
@@ -77,6 +78,29 @@ def edit(version: Version, seconds: float, **fields: object) -> Version:
 
 def logged(version: Version, trace_id: str) -> Logged:
     return Logged(trace_id, version.assessment_id)
+
+
+async def test_a_fenced_create_tells_what_is_there_for_certain(shelf: Shelf) -> None:
+    if not isinstance(shelf.sink, MlflowBatchSink | MemorySink):
+        assert not hasattr(shelf.sink, "create")  # REST decides in one request and writes in another
+        return
+    trace_id = shelf.new_trace()
+    version, other, lost = a_version(value=1), a_version(source_id="ben"), a_version(source_id="cleo")
+    await put(shelf, write_of(edit(other, 60), trace_id))
+    writes = [write_of(version, trace_id), write_of(other, trace_id), write_of(lost, "tr-" + "0" * 32)]
+    assert list(await shelf.sink.create(writes)) == [True, False, False]
+    assert list(await shelf.sink.create(writes)) == [True, False, False]
+    assert {seen.value for seen in shelf.seen(trace_id)} == {1, other.value}
+
+
+async def test_a_fenced_create_edits_what_is_older(shelf: Shelf) -> None:
+    if not isinstance(shelf.sink, MlflowBatchSink | MemorySink):
+        return
+    trace_id = shelf.new_trace()
+    older = a_version(value="old")
+    await put(shelf, write_of(older, trace_id))
+    assert list(await shelf.sink.create([write_of(edit(older, 1, value="new"), trace_id)])) == [True]
+    assert the_one(shelf, trace_id).value == "new"
 
 
 async def test_all_of_an_assessment_can_be_read_back(shelf: Shelf) -> None:

@@ -127,9 +127,13 @@ async def no_hook(_step: str) -> None:
 
 @dataclass(kw_only=True)
 class World:
-    """Stores that several consumers may share; every request of ``traces`` has one trace."""
+    """Stores that several consumers may share; every request of ``traces`` has one trace.
+
+    Where it ``is_fenced``, what is the first of its feedback needs no claim.
+    """
 
     attempts: int = 3
+    is_fenced: bool = False
     chats: MemoryChats = field(default_factory=MemoryChats)
     feedback: MemoryFeedback = field(init=False)
     traces: MemoryTraces = field(default_factory=MemoryTraces)
@@ -151,6 +155,8 @@ class World:
         """Give the ports, each with the hook around it."""
         names = ("chats", "feedback", "traces", "sink", "outbox")
         ports = {name: given.get(name, getattr(self, name)) for name in names}
+        if given.get("is_fenced", self.is_fenced):
+            ports["fenced"] = ports["sink"]
         redaction = given.get("redaction", NO_REDACTION)
         return Ports(**{name: hooked(name, port, hook) for name, port in ports.items()}, redaction=redaction)
 

@@ -100,11 +100,12 @@ def a_world() -> World:
     return world
 
 
-@given(stories())
-@settings(max_examples=200, deadline=None)
-async def test_one_consumer(story: Story) -> None:
+@given(story=stories(), is_fenced=st.booleans())
+@settings(max_examples=300, deadline=None)
+async def test_one_consumer(story: Story, *, is_fenced: bool) -> None:
     events, batches = story
     world = a_world()
+    world.is_fenced = is_fenced
     for batch in batches:
         await world.run(*[events[index] for index in batch])
     check(world, events)
@@ -158,10 +159,21 @@ class TornSink(MemorySink):
         self.assessments[key] = write
         return Logged(write.trace_id, version.assessment_id)
 
+    async def create(self, writes: Sequence[Write]) -> Sequence[bool]:
+        await self.turn()
+        return await super().create(writes)
 
-@given(stories(), st.lists(st.integers(0, 12), max_size=60), st.lists(st.integers(0, 5), max_size=80))
-@settings(max_examples=300, deadline=None)
-async def test_many_consumers_at_once(story: Story, turns: list[int], steps: list[int]) -> None:
+
+@given(
+    stories(),
+    st.lists(st.integers(0, 12), max_size=60),
+    st.lists(st.integers(0, 5), max_size=80),
+    st.lists(st.booleans(), min_size=5, max_size=5),
+)
+@settings(max_examples=400, deadline=None)
+async def test_many_consumers_at_once(
+    story: Story, turns: list[int], steps: list[int], fenced: list[bool]
+) -> None:
     events, batches = story
     world = a_world()
     world.sink = TornSink(turns=list(turns))
@@ -172,8 +184,10 @@ async def test_many_consumers_at_once(story: Story, turns: list[int], steps: lis
 
     await asyncio.gather(
         *(
-            world.consumer(others_work).run(records_of([events[index] for index in batch]))
-            for batch in batches
+            world.consumer(others_work, is_fenced=is_fenced).run(
+                records_of([events[index] for index in batch])
+            )
+            for batch, is_fenced in zip(batches, fenced, strict=False)
         )
     )
     check(world, events)

@@ -356,8 +356,9 @@ SCENARIO: list[Json | bytes] = [
 ]
 
 
-def scenario_world() -> World:
+def scenario_world(*, is_fenced: bool = False) -> World:
     world = known_world(attempts=2)
+    world.is_fenced = is_fenced
     world.sink.rejected_names.add("bad")
     world.traces = MemoryTraces({"req-late": a_chat("req-late", "tr-late")})
     return world
@@ -425,13 +426,13 @@ class CrashError(Exception):
     """The process ends here."""
 
 
-async def steps_of(scenario: list[Json | bytes]) -> list[str]:
+async def steps_of(scenario: list[Json | bytes], *, is_fenced: bool = False) -> list[str]:
     steps: list[str] = []
 
     async def watch(step: str) -> None:
         steps.append(step)
 
-    await scenario_world().consumer(watch).run(records_of(scenario))
+    await scenario_world(is_fenced=is_fenced).consumer(watch).run(records_of(scenario))
     return steps
 
 
@@ -447,31 +448,35 @@ def crash_at(position: int, error: type[Exception]) -> Hook:
     return hook
 
 
+@pytest.mark.parametrize("is_fenced", [False, True])
 @pytest.mark.parametrize("error", [CrashError, StoppedError])
-async def test_after_a_crash_at_any_step_the_batch_again_ends_the_same(error: type[Exception]) -> None:
+async def test_after_a_crash_at_any_step_the_batch_again_ends_the_same(
+    error: type[Exception], *, is_fenced: bool
+) -> None:
     calm = scenario_world()
     await calm.run(*SCENARIO)
-    steps = await steps_of(SCENARIO)
+    steps = await steps_of(SCENARIO, is_fenced=is_fenced)
     assert {step.split(".")[0] for step in steps} == {
         f"{when} {port}"
         for when in ("before", "after")
-        for port in ("chats", "feedback", "traces", "sink", "outbox")
+        for port in ("chats", "feedback", "traces", "sink", "outbox", *["fenced"] * is_fenced)
     }
     for position, step in enumerate(steps):
-        world = scenario_world()
+        world = scenario_world(is_fenced=is_fenced)
         with pytest.raises(error):
             await world.consumer(crash_at(position, error)).run(records_of(SCENARIO))
         await world.run(*SCENARIO)
         assert end_state(world) == end_state(calm), step
 
 
-async def test_after_two_crashes_at_any_two_steps_too() -> None:
+@pytest.mark.parametrize("is_fenced", [False, True])
+async def test_after_two_crashes_at_any_two_steps_too(*, is_fenced: bool) -> None:
     calm = scenario_world()
     await calm.run(*SCENARIO)
-    steps = await steps_of(SCENARIO)
+    steps = await steps_of(SCENARIO, is_fenced=is_fenced)
     for first in range(len(steps)):
         for second in range(0, len(steps), 3):
-            world = scenario_world()
+            world = scenario_world(is_fenced=is_fenced)
             for position in (first, second):
                 try:
                     await world.consumer(crash_at(position, CrashError)).run(records_of(SCENARIO))
@@ -756,4 +761,4 @@ async def test_the_stages_are_measured() -> None:
     world.metrics = Watch()
     world.traces = MemoryTraces({"req-2": a_chat("req-2", "tr-2")})
     await world.run(submitted(), submitted(client_request_id="req-2"))
-    assert stages == [("claim", 2), ("join", 2), ("resolve", 1), ("log", 2), ("settle", 2)]
+    assert stages == [("join", 2), ("claim", 2), ("resolve", 1), ("log", 2), ("settle", 2)]
