@@ -1,6 +1,7 @@
 """Who may do what: MLflow itself is asked, as it would be for a single assessment."""
 
 from collections.abc import Mapping, Sequence
+from contextvars import copy_context
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import quote
 
@@ -8,7 +9,9 @@ from flask import Flask
 
 from feedback_batch.errors import RequestError
 
-_HEADERS: Final = ("authorization", "cookie", "x-mlflow-workspace")
+_OF_THE_BODY: Final = ("content-", "transfer-encoding", "expect")
+"""Headers of the batch, which the requests that are asked about do not have."""
+
 _FORBIDDEN: Final = 403
 _UNAUTHORIZED: Final = 401
 
@@ -67,7 +70,9 @@ class AskedRights:
 
     def __init__(self, app: Flask, headers: Mapping[str, str], prefix: str) -> None:
         self._app = app
-        self._headers = {key: value for key, value in headers.items() if key.lower() in _HEADERS}
+        self._headers = [
+            (key, value) for key, value in headers.items() if not key.lower().startswith(_OF_THE_BODY)
+        ]
         self._prefix = prefix
         self._known: dict[str, May] = {}
 
@@ -78,6 +83,9 @@ class AskedRights:
             RequestError: when the caller is nobody.
 
         """
+        if "/" in trace_id:
+            # No address reaches it, so MLflow cannot be asked about it, but about another of the experiment.
+            return self._known.get(experiment_id, self.all)
         if experiment_id not in self._known:
             path = f"/api/3.0/mlflow/traces/{quote(trace_id, safe='')}/assessments"
             self._known[experiment_id] = May(
@@ -117,16 +125,19 @@ class AskedRights:
             RequestError: when the caller is nobody, or MLflow could not tell.
 
         """
-        sent = {} if body is None else {"json": body}
-        with self._app.test_request_context(
-            self._prefix + path, method=method, headers=self._headers, **sent
-        ):
-            answer = self._app.preprocess_request()
-            if answer is None:
-                return True
-            status = self._app.make_response(answer).status_code
+        # In a context of its own: the end of a request also takes our own request's workspace away.
+        status = copy_context().run(self._status, method, self._prefix + path, body)
+        if status is None:
+            return True
         if status == _UNAUTHORIZED:
             raise RequestError(401, "UNAUTHENTICATED", "send a user and a password of this MLflow server")
         if status != _FORBIDDEN:
             raise RequestError.away(f"MLflow answered {status} when asked for the caller's rights")
         return False
+
+    def _status(self, method: str, path: str, body: object) -> int | None:
+        """Give the status of the answer of MLflow's hooks, None where they let a request through."""
+        sent = {} if body is None else {"json": body}
+        with self._app.test_request_context(path, method=method, headers=self._headers, **sent):
+            answer = self._app.preprocess_request()
+            return None if answer is None else self._app.make_response(answer).status_code

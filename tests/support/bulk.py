@@ -145,9 +145,10 @@ class TraceOf:
         state: str = "OK",
         at: int = AT,
         said: Mapping[str, str] | None = None,
+        trace_id: str | None = None,
     ) -> str:
         """Make one; ``said`` is its metadata."""
-        trace_id = f"tr-{new_id()[2:]}"
+        trace_id = trace_id or f"tr-{new_id()[2:]}"
         info = {
             "trace_id": trace_id,
             "client_request_id": request_id,

@@ -20,6 +20,7 @@ from local.part import Part, Unhealthy
 from local.postgres import DATABASE, Postgres
 from local.processes import Launch
 from local.progress import Silent
+from support.bulk import SqliteMlflow
 from support.certificates import Certificates, make_certificates
 from support.tls_front import tls_front
 
@@ -109,6 +110,16 @@ class SecuredMlflow(MlflowServer):
         answer = httpx.post(url, json={"max_results": 1}, auth=(ADMIN, PASSWORD), timeout=5, trust_env=False)
         if answer.status_code != httpx.codes.OK:
             raise Unhealthy("mlflow", f"it answered {answer.status_code}")
+
+
+class SecuredSqlite(SecuredMlflow):
+    """The server with users, and a file as its database."""
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def store(self, ports: dict[str, int]) -> str:
+        """Give the file."""
+        return SqliteMlflow(self.home).store(ports)
 
 
 @dataclass(frozen=True, slots=True)
