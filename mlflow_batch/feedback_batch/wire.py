@@ -5,7 +5,7 @@ import io
 import json
 import re
 import zlib
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import zstandard
@@ -17,6 +17,13 @@ MAX_ITEMS: Final = 5_000
 
 MAX_BYTES: Final = 32 * 1024 * 1024
 """Bytes of a request's body, as sent and after decompression."""
+
+MAX_EXPERIMENTS: Final = 1_000
+MAX_KEYS: Final = 100
+"""Experiments, metadata and tags in a request for traces."""
+
+_BIGGEST_ID: Final = 2**31 - 1
+_BIGGEST_TIME: Final = 2**62
 
 ENCODINGS: Final = ("gzip", "zstd")
 
@@ -87,9 +94,9 @@ class Resolve(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     client_request_ids: list[str]
-    experiment_ids: list[str]
-    since_ms: int | None = None
-    keys: list[str] = []
+    experiment_ids: Annotated[list[str], msgspec.Meta(max_length=MAX_EXPERIMENTS)]
+    since_ms: Annotated[int, msgspec.Meta(ge=-_BIGGEST_TIME, le=_BIGGEST_TIME)] | None = None
+    keys: Annotated[list[str], msgspec.Meta(max_length=MAX_KEYS)] = []
 
 
 class _Assessments(msgspec.Struct):
@@ -151,11 +158,28 @@ def decode_resolve(body: bytes) -> Resolve:
     """
     try:
         asked = _resolve.decode(body)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise RequestError.malformed(str(error)) from error
     if len(asked.client_request_ids) > MAX_ITEMS:
         raise RequestError.too_large(f"{len(asked.client_request_ids)} ids; the limit is {MAX_ITEMS}")
-    return asked
+    try:
+        numbers = [int(key) for key in asked.experiment_ids]
+    except ValueError:
+        numbers = [-1]
+    if not all(0 <= number <= _BIGGEST_ID for number in numbers):
+        raise RequestError.malformed("experiment_ids: must be numbers, as MLflow's ids are")
+    # As MLflow writes them: who is asked for the rights to 07 must not answer for another than 7.
+    return msgspec.structs.replace(
+        asked,
+        experiment_ids=[str(number) for number in numbers],
+        client_request_ids=_storable(asked.client_request_ids),
+        keys=_storable(asked.keys),
+    )
+
+
+def _storable(texts: list[str]) -> list[str]:
+    """Leave out what stands in no database, and is refused by some."""
+    return [text for text in texts if "\0" not in text]
 
 
 def decompress(body: bytes, encoding: str) -> bytes:

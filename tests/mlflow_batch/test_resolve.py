@@ -1,5 +1,6 @@
 """Many client request ids to their traces, in one call."""
 
+import pytest
 from support.bulk import AT, Bulk, TraceOf, new_id
 
 
@@ -60,6 +61,30 @@ def test_an_id_is_never_part_of_a_statement(bulk: Bulk, new_trace: TraceOf) -> N
     assert find(bulk, new_trace, "%", "_' OR '1'='1") == {}
 
 
-def test_an_experiment_that_is_no_number(bulk: Bulk) -> None:
-    answer = bulk.ask("/resolve", json={"client_request_ids": ["a"], "experiment_ids": ["chat"]})
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"experiment_ids": ["chat"]},
+        {"experiment_ids": ["9" * 30]},
+        {"experiment_ids": ["-1"]},
+        {"experiment_ids": ["1"] * 1001},
+        {"since_ms": 10**30},
+        {"keys": ["a"] * 101},
+    ],
+    ids=["no number", "too large", "negative", "too many", "no time", "too many keys"],
+)
+def test_what_no_database_can_be_asked(bulk: Bulk, fields: dict[str, object]) -> None:
+    asked = {"client_request_ids": ["a"], "experiment_ids": ["1"]}
+    answer = bulk.ask("/resolve", json=asked | fields)
+    assert (answer.status_code, answer.json()["error_code"]) == (400, "MALFORMED_REQUEST")
+
+
+def test_an_id_that_no_database_holds_is_nobody_s(bulk: Bulk, new_trace: TraceOf) -> None:
+    request_id = new_id()
+    new_trace(request_id)
+    assert set(find(bulk, new_trace, request_id, "a\0b", keys=["c\0"])) == {request_id}
+
+
+def test_nesting_without_end(bulk: Bulk) -> None:
+    answer = bulk.ask("/resolve", content=b'{"more":' + b"[" * 100_000 + b"]" * 100_000 + b"}")
     assert (answer.status_code, answer.json()["error_code"]) == (400, "MALFORMED_REQUEST")
