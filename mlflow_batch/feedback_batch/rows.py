@@ -14,10 +14,12 @@ from feedback_batch.wire import EVENT_KEY, VERSION_KEY, Item, Log, Outcome, With
 _ID_LENGTH: Final = 50
 _NAME_LENGTH: Final = 250
 _RUN_ID_LENGTH: Final = 32
+_NESTING: Final = 25
+"""Levels of a feedback's value: with 50 MLflow can read no trace of the experiment, with 48 its client."""
 _BIGGEST_TIME: Final = 253_402_300_799_999
 """Milliseconds: the end of the year 9999."""
 
-_VERSION: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{6})?\+00:00")
+_VERSION: Final = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(\.\d{6})?\+00:00", re.ASCII)
 _UUID: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
 
 
@@ -137,16 +139,18 @@ def _as_stored(value: Any, kind: str) -> Any:
     """Give a value as MLflow's client and server make it: numbers are floats, but not within expectations."""
     if kind == "expectation" and isinstance(value, list | dict):
         return value
-    return _with_floats(value)
+    return _with_floats(value, _NESTING)
 
 
-def _with_floats(value: Any) -> Any:
+def _with_floats(value: Any, levels: int) -> Any:
     if type(value) is int:
         return float(value)
+    if isinstance(value, list | dict) and not levels:
+        raise RecursionError
     if isinstance(value, list):
-        return [_with_floats(part) for part in value]
+        return [_with_floats(part, levels - 1) for part in value]
     if isinstance(value, dict):
-        return {key: _with_floats(part) for key, part in value.items()}
+        return {key: _with_floats(part, levels - 1) for key, part in value.items()}
     return value
 
 
