@@ -8,8 +8,11 @@ from sqlalchemy import Connection
 from feedback_batch.rows import Gone, Row
 from feedback_batch.wire import Outcome
 
-TOMBSTONES = "feedback_batch_withdrawn"
-"""Our own table, beside MLflow's: what was withdrawn, and as which version."""
+TOMBSTONES = "feedback_batch_tombstones"
+"""Our own table, beside MLflow's: what was withdrawn, from which trace, and as which version.
+
+Of one trace alone: who may withdraw there decides nothing about the traces of others.
+"""
 
 
 class Trace(NamedTuple):

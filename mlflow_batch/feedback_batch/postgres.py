@@ -7,6 +7,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from feedback_batch.dialects import (
+    FORBIDDEN,
     LOGGED,
     OTHER_TRACE,
     SUPERSEDED,
@@ -27,10 +28,12 @@ def _order(table: str) -> str:
     """Give the SQL of `rows.order_of` for a table's metadata; what tells of no version is the oldest."""
     said = f"({table}.assessment_metadata::json ->> 'feedback.version')"
     event = f"({table}.assessment_metadata::json ->> 'feedback.event_id')"
-    pattern = r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{6})?\+00:00$"
+    pattern = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{6})?\+00:00$"
+    uuid = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$"
     return (
         f"(CASE WHEN {table}.assessment_metadata LIKE '%%\"feedback.version\"%%' AND {said} ~ '{pattern}'"
-        f" THEN left(replace({said}, '+00:00', '') || '.000000', 26) || coalesce({event}, '') ELSE '' END"
+        f" AND {event} ~ '{uuid}'"
+        f" THEN left(replace({said}, '+00:00', '') || '.000000', 26) || {event} ELSE '' END"
         ' COLLATE "C")'
     )
 
@@ -53,7 +56,8 @@ SELECT
 FROM json_to_recordset(%s::json) AS item ({_COLUMNS})
 WHERE NOT EXISTS (
     SELECT FROM {TOMBSTONES} AS gone
-    WHERE gone.assessment_id = item.assessment_id AND gone.standing >= item.standing COLLATE "C")
+    WHERE gone.assessment_id = item.assessment_id AND gone.trace_id = item.trace_id COLLATE "C"
+        AND gone.standing >= item.standing COLLATE "C")
 ORDER BY assessment_id COLLATE "C"
 ON CONFLICT (assessment_id) DO """
 
@@ -81,10 +85,12 @@ SELECT assessment_id, trace_id, assessment_type, assessment_metadata FROM assess
 WHERE assessment_id = ANY({_IDS})"""
 
 _BURY: Final = f"""
-INSERT INTO {TOMBSTONES} AS gone (assessment_id, standing, withdrawn_at)
-SELECT assessment_id, "order", %s FROM json_to_recordset(%s::json) AS item (assessment_id text, "order" text)
+INSERT INTO {TOMBSTONES} AS gone (assessment_id, trace_id, standing, withdrawn_at)
+SELECT assessment_id, trace_id, "order", %s
+FROM json_to_recordset(%s::json) AS item (assessment_id text, trace_id text, "order" text)
 ORDER BY assessment_id COLLATE "C"
-ON CONFLICT (assessment_id) DO UPDATE SET standing = excluded.standing, withdrawn_at = excluded.withdrawn_at
+ON CONFLICT (assessment_id, trace_id) DO UPDATE
+SET standing = excluded.standing, withdrawn_at = excluded.withdrawn_at
 WHERE gone.standing < excluded.standing"""
 
 _DELETE: Final = f"""
@@ -102,11 +108,15 @@ class Postgres:
 
     def prepare(self, connection: Connection) -> None:
         """Create our own table where it is not there; two servers may start at once."""
+        # Looked for first: who may not create a table may not say IF NOT EXISTS either.
+        if connection.exec_driver_sql("SELECT to_regclass(%s)", (TOMBSTONES,)).scalar() is not None:
+            return
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('feedback_batch'))")
         connection.exec_driver_sql(
             f"CREATE TABLE IF NOT EXISTS {TOMBSTONES} ("
-            ' assessment_id varchar(50) COLLATE "C" PRIMARY KEY,'
-            ' standing varchar(62) COLLATE "C" NOT NULL, withdrawn_at bigint NOT NULL)'
+            ' assessment_id varchar(50) COLLATE "C", trace_id varchar(50) COLLATE "C",'
+            ' standing varchar(62) COLLATE "C" NOT NULL, withdrawn_at bigint NOT NULL,'
+            " PRIMARY KEY (assessment_id, trace_id))"
         )
 
     def traces(
@@ -134,25 +144,24 @@ class Postgres:
         outcomes = {row[0]: LOGGED for row in written}
         if len(outcomes) < len(rows):
             rest = [row for row in rows if row.assessment_id not in outcomes]
-            outcomes |= self._not_written(connection, rest)
+            outcomes |= self._not_written(connection, rest, may_edit=may_edit)
         return outcomes
 
-    def _not_written(self, connection: Connection, rest: Sequence[Row]) -> dict[str, Outcome]:
+    def _not_written(
+        self, connection: Connection, rest: Sequence[Row], *, may_edit: bool
+    ) -> dict[str, Outcome]:
         found = connection.exec_driver_sql(_STANDING, (_json([row.assessment_id for row in rest]),))
         standing = {row[0]: row for row in found}
         outcomes = {}
         for row in rest:
             there = standing.get(row.assessment_id)
             # What is not there, and yet was not written, was withdrawn.
-            outcomes[row.assessment_id] = (
-                SUPERSEDED
-                if there is None
-                else outcome_of_standing(
-                    row,
-                    standing_of(there[3]),
-                    is_alike=(there[1], there[2]) == (row.trace_id, row.assessment_type),
-                )
-            )
+            outcome = SUPERSEDED
+            if there is not None:
+                is_alike = (there[1], there[2]) == (row.trace_id, row.assessment_type)
+                outcome = outcome_of_standing(row, standing_of(there[3]), is_alike=is_alike)
+            # So was what is older, and may be edited, if MLflow's own endpoint put it there again.
+            outcomes[row.assessment_id] = SUPERSEDED if may_edit and outcome is FORBIDDEN else outcome
         return outcomes
 
     def withdraw(self, connection: Connection, gone: Sequence[Gone], *, now_ms: int) -> dict[str, Outcome]:

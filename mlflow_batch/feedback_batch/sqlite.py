@@ -34,8 +34,9 @@ UPDATE assessments SET name = ?, value = ?, error = NULL, last_updated_timestamp
 WHERE assessment_id = ?"""
 
 _BURY: Final = f"""
-INSERT INTO {TOMBSTONES} (assessment_id, standing, withdrawn_at) VALUES (?, ?, ?)
-ON CONFLICT (assessment_id) DO UPDATE SET standing = excluded.standing, withdrawn_at = excluded.withdrawn_at
+INSERT INTO {TOMBSTONES} (assessment_id, trace_id, standing, withdrawn_at) VALUES (?, ?, ?, ?)
+ON CONFLICT (assessment_id, trace_id) DO UPDATE
+SET standing = excluded.standing, withdrawn_at = excluded.withdrawn_at
 WHERE {TOMBSTONES}.standing < excluded.standing"""
 
 _Standing = tuple[str, str, str | None, str | None]
@@ -50,8 +51,9 @@ class Sqlite:
     def prepare(self, connection: Connection) -> None:
         """Create our own table where it is not there."""
         connection.exec_driver_sql(
-            f"CREATE TABLE IF NOT EXISTS {TOMBSTONES} (assessment_id VARCHAR(50) NOT NULL PRIMARY KEY,"
-            " standing VARCHAR(62) NOT NULL, withdrawn_at BIGINT NOT NULL)"
+            f"CREATE TABLE IF NOT EXISTS {TOMBSTONES} (assessment_id VARCHAR(50) NOT NULL,"
+            " trace_id VARCHAR(50) NOT NULL, standing VARCHAR(62) NOT NULL, withdrawn_at BIGINT NOT NULL,"
+            " PRIMARY KEY (assessment_id, trace_id))"
         )
 
     def traces(
@@ -85,7 +87,7 @@ class Sqlite:
         inserts, updates = [], []
         for row in rows:
             there = standing.get(row.assessment_id)
-            if buried.get(row.assessment_id, "") >= row.order:
+            if buried.get((row.assessment_id, row.trace_id), "") >= row.order:
                 outcome = SUPERSEDED
             elif there is None:
                 inserts.append(_values(row))
@@ -104,7 +106,9 @@ class Sqlite:
 
     def withdraw(self, connection: Connection, gone: Sequence[Gone], *, now_ms: int) -> dict[str, Outcome]:
         """Delete what is older and leave tombstones."""
-        connection.exec_driver_sql(_BURY, [(item.assessment_id, item.order, now_ms) for item in gone])
+        connection.exec_driver_sql(
+            _BURY, [(item.assessment_id, item.trace_id, item.order, now_ms) for item in gone]
+        )
         standing = _standing(connection, [item.assessment_id for item in gone])
         outcomes: dict[str, Outcome] = {}
         for item in gone:
@@ -134,14 +138,15 @@ def _standing(connection: Connection, ids: Sequence[str]) -> dict[str, _Standing
     return found
 
 
-def _buried(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
-    found: dict[str, str] = {}
+def _buried(connection: Connection, ids: Sequence[str]) -> dict[tuple[str, str], str]:
+    found: dict[tuple[str, str], str] = {}
     for some in _parts(ids):
         rows = connection.exec_driver_sql(
-            f"SELECT assessment_id, standing FROM {TOMBSTONES} WHERE assessment_id IN ({_marks(some)})",
+            f"SELECT assessment_id, trace_id, standing FROM {TOMBSTONES}"
+            f" WHERE assessment_id IN ({_marks(some)})",
             tuple(some),
         )
-        found |= {row[0]: row[1] for row in rows}
+        found |= {(row[0], row[1]): row[2] for row in rows}
     return found
 
 

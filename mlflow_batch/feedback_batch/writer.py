@@ -14,7 +14,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from feedback_batch.dialects import FORBIDDEN, NO_SUCH_TRACE, SUPERSEDED, Dialect, Trace
+from feedback_batch.dialects import FORBIDDEN, NO_SUCH_TRACE, SUPERSEDED, TOMBSTONES, Dialect, Trace
 from feedback_batch.errors import RequestError
 from feedback_batch.rights import Rights
 from feedback_batch.rows import Gone, Row, row_of
@@ -24,13 +24,18 @@ SLICE: Final = 1_000
 """Rows in a transaction: more are hardly faster, and hold their locks for longer."""
 
 _TRIES: Final = 5
+_NO_RIGHT: Final = "42501"
 _AGAIN: Final = {"40001", "40P01", "55P03"}
 """SQLSTATEs of a transaction that would have worked alone: serialization, deadlock, lock not available."""
 
-_AWAY_CLASSES: Final = ("08", "25", "53", "57", "58", "F0")
-"""SQLSTATE classes that say nothing of the rows: connection, read-only, resources, shutdown, system."""
+_ROW_CLASSES: Final = ("21", "22", "23", "44", "54", "P0", "XX")
+"""SQLSTATE classes that may be a row's fault: data, constraints, limits, triggers, a broken page.
 
-_INTEGER: Final = 2**31 - 1
+All others, as a missing right or table, are the whole database's: no row is dead-lettered on their account.
+"""
+
+_STANDS: Final = ("logged", "already_there", "superseded", "withdrawn")
+"""What became of the newest version, where it or a newer one now stands, or was withdrawn."""
 
 Work = Row | Gone
 Some = TypeVar("Some", Row, Gone)
@@ -62,9 +67,10 @@ class Writer:
             with self._engine.begin() as connection:
                 self._dialect.prepare(connection)
         except DBAPIError as error:
-            raise RequestError.away(
-                f"the database does not let us create our table ({_code(error)})"
-            ) from error
+            said = f"the database does not let us create our table {TOMBSTONES} ({_code(error)})"
+            if _code(error) == _NO_RIGHT:
+                raise RequestError.unsupported(f"{said}: create it as the README says") from error
+            raise RequestError.away(said) from error
 
     def write(self, items: Sequence[Item | Outcome], rights: Rights) -> list[Outcome]:
         """Write a batch and give the outcome of each item, in their order.
@@ -77,7 +83,6 @@ class Writer:
 
         """
         outcomes: list[Outcome | None] = [None] * len(items)
-        newest: dict[str, int] = {}
         work: dict[int, Work] = {}
         for number, item in enumerate(items):
             found = item if isinstance(item, Outcome) else row_of(item)
@@ -85,17 +90,33 @@ class Writer:
                 outcomes[number] = found
                 continue
             work[number] = found
-            known = newest.get(found.assessment_id)
-            if known is None or work[known].order < found.order:
-                newest[found.assessment_id] = number
-        chosen = [work[number] for number in newest.values()]
+        while work:
+            decided = self._newest(work.values(), rights)
+            left = {}
+            for number, one in work.items():
+                best, outcome = decided[one.assessment_id]
+                if _is_same(one, best):
+                    outcomes[number] = outcome
+                elif one.trace_id == best.trace_id and outcome.status in _STANDS:
+                    outcomes[number] = SUPERSEDED
+                else:
+                    # The newest was not to be written: what is older is not superseded by it.
+                    left[number] = one
+            work = left
+        return [outcome for outcome in outcomes if outcome is not None]
+
+    def _newest(self, work: Iterable[Work], rights: Rights) -> dict[str, tuple[Work, Outcome]]:
+        """Write the newest version of each assessment."""
+        newest: dict[str, Work] = {}
+        for one in work:
+            known = newest.get(one.assessment_id)
+            if known is None or known.order < one.order:
+                newest[one.assessment_id] = one
+        chosen = list(newest.values())
         told: dict[str, Outcome] = {}
         for start in range(0, len(chosen), SLICE):
             told |= self._slice(chosen[start : start + SLICE], rights)
-        for number, one in work.items():
-            best = work[newest[one.assessment_id]]
-            outcomes[number] = told[one.assessment_id] if one.order == best.order else SUPERSEDED
-        return [outcome for outcome in outcomes if outcome is not None]
+        return {key: (one, told[key]) for key, one in newest.items()}
 
     def _slice(self, work: Sequence[Work], rights: Rights) -> dict[str, Outcome]:
         """Write a slice; where the database refuses it, halve it until the one bad row is found."""
@@ -177,6 +198,10 @@ class Writer:
         return traces
 
 
+def _is_same(one: Work, other: Work) -> bool:
+    return (type(one), one.trace_id, one.order) == (type(other), other.trace_id, other.order)
+
+
 class _RoutingChangedError(Exception):
     """A trace moved to another experiment or time while it was not locked yet."""
 
@@ -189,9 +214,8 @@ def _code(error: DBAPIError) -> str:
 
 
 def _is_away(error: DBAPIError, code: str) -> bool:
-    if error.connection_invalidated or isinstance(error, sqlalchemy.exc.InterfaceError):
+    if error.connection_invalidated:
         return True
-    if code in _AGAIN or code.startswith(_AWAY_CLASSES):
-        return True
-    has_state = len(code) == len("40001") and code[:2].isalnum() and not code.endswith("Error")
-    return isinstance(error, sqlalchemy.exc.OperationalError) and not has_state
+    if len(code) == len("40001") and not code.endswith("Error"):
+        return not code.startswith(_ROW_CLASSES)
+    return not isinstance(error, sqlalchemy.exc.IntegrityError | sqlalchemy.exc.DataError)

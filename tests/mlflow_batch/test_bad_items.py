@@ -11,6 +11,11 @@ from support.stack import Stack
 
 SECRET = "what-somebody-wrote"  # noqa: S105 - so that it can be looked for
 
+
+def nested(levels: int) -> object:
+    return 1 if not levels else {"a": nested(levels - 1)}
+
+
 BAD: list[tuple[dict[str, Any], str]] = [
     ({"assessment_id": ""}, "assessment_id: is empty"),
     ({"assessment_id": "a" * 51}, "assessment_id: has 51 characters; the limit is 50"),
@@ -28,6 +33,9 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"metadata": {"a": 1, **marks()}}, "metadata"),
     ({"metadata": {}}, "feedback.version must be"),
     ({"metadata": marks() | {"feedback.version": "2026-01-31T12:00:00+02:00"}}, "feedback.version must be"),
+    ({"metadata": marks() | {"feedback.version": "\u0662026-01-31T12:00:00+00:00"}}, "feedback.version must"),
+    ({"value": nested(26)}, "value: is nested too deeply"),
+    ({"value": nested(900)}, "value: is nested too deeply"),
     ({"metadata": marks() | {"feedback.event_id": SECRET}}, "feedback.event_id a UUID"),
     ({"metadata": {"mlflow.assessment.sourceRunId": "r" * 33, **marks()}}, "sourceRunId: has 33 characters"),
     ({"timestamp_ms": -1}, "timestamp_ms: must be"),
@@ -76,7 +84,7 @@ def test_no_such_trace_and_the_id_of_somebody_else(bulk: Bulk, new_trace: TraceO
     item = an_item(new_trace())
     missing = an_item(f"tr-{new_id()}"[:50])
     assert bulk.write(item, missing, a_withdrawal(missing, 9))[1:] == [
-        ("superseded", ""),
+        ("no_such_trace", ""),
         ("no_such_trace", ""),
     ]
     elsewhere = item | {"trace_id": new_trace(), "metadata": marks(1)}
@@ -119,6 +127,21 @@ def test_one_that_the_database_cannot_store_among_a_thousand(
     assert SECRET not in found[417][1]
     (stored,) = bulk.query("SELECT count(*) AS count FROM assessments WHERE trace_id = ?", trace_id)
     assert stored["count"] == 999
+
+
+@pytest.mark.parametrize("bulk", ["postgres"], indirect=True)
+def test_a_table_that_is_gone_is_no_item_s_fault(bulk: Bulk, new_trace: TraceOf, stack: Stack) -> None:
+    """As after a restore without it, or with rights that are missing: whatever is sent may be sent again."""
+    items = [an_item(new_trace()) for _ in range(2)]
+    assert bulk.statuses(items[0]) == ["logged"]
+    with psycopg.connect(mlflow_database(stack.postgres), autocommit=True) as session:
+        session.execute(b"ALTER TABLE feedback_batch_tombstones RENAME TO feedback_batch_hidden")
+        try:
+            answer = bulk.ask("/assessments", json={"items": items})
+        finally:
+            session.execute(b"ALTER TABLE feedback_batch_hidden RENAME TO feedback_batch_tombstones")
+    assert (answer.status_code, answer.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
+    assert bulk.statuses(*items) == ["already_there", "logged"]
 
 
 def json_of(item: dict[str, Any]) -> str:

@@ -2,30 +2,19 @@
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import ClassVar
 from uuid import uuid4
 
 import httpx
 import pytest
 from support.bulk import Bulk, SqliteMlflow, TraceOf, a_withdrawal, an_item, marks
 from support.rights import MlflowAdmin
-from support.secured import ADMIN, PASSWORD, SecuredMlflow
+from support.secured import ADMIN, PASSWORD, SecuredSqlite
 
 from local.home import Home
 from local.lift import lift, lower
 from local.progress import Silent
 
 USER_PASSWORD = "pass-word-of-a-user"  # noqa: S105 - of servers that live for one test run
-
-
-class SecuredSqlite(SecuredMlflow):
-    """The server with users, and a file as its database."""
-
-    needs: ClassVar[tuple[str, ...]] = ()
-
-    def store(self, ports: dict[str, int]) -> str:
-        """Give the file."""
-        return SqliteMlflow(self.home).store(ports)
 
 
 @pytest.fixture(scope="module")
@@ -144,3 +133,43 @@ def test_mlflow_s_own_rights_hold_as_before(as_admin: Bulk, as_user: Bulk) -> No
     trace_id = TraceOf(as_admin)()
     url = f"{as_user.url}/api/3.0/mlflow/traces/{trace_id}"
     assert httpx.get(url, auth=as_user.auth, timeout=30).status_code == 403
+
+
+@pytest.mark.parametrize("hidden", ["tr/{}", "{}/mlflow/webhooks"])
+def test_a_trace_that_no_address_reaches_decides_nothing(
+    as_admin: Bulk, as_user: Bulk, admin: MlflowAdmin, hidden: str
+) -> None:
+    """MLflow would take the request to write there for another one, and let it through or not."""
+    traces = TraceOf(as_admin)
+    traces_ids = [traces(trace_id=hidden.format(uuid4().hex[:20])), traces()]
+    for permission, status in (("READ", "forbidden"), ("EDIT", "logged")):
+        admin.grant(name_of(as_user), traces.experiment_id, permission)
+        assert as_user.statuses(*map(an_item, traces_ids)) == [status] * 2
+
+
+@pytest.mark.parametrize("spelling", ["0{}", " {}", "+{}"])
+def test_another_spelling_of_an_experiment_is_that_experiment(
+    as_admin: Bulk, as_user: Bulk, admin: MlflowAdmin, spelling: str
+) -> None:
+    ours, theirs = TraceOf(as_admin), TraceOf(as_admin)
+    admin.grant(name_of(as_user), ours.experiment_id, "READ")
+    asked = {"client_request_ids": ["a"], "experiment_ids": [spelling.format(ours.experiment_id)]}
+    assert as_user.ask("/resolve", json=asked).json() == {"traces": {}}
+    # A right to what has that name, and is no experiment, gives none to the experiment.
+    name = spelling.format(theirs.experiment_id)
+    admin.grant(name_of(as_user), name, "READ")
+    assert as_user.ask("/resolve", json=asked | {"experiment_ids": [name]}).status_code == 403
+
+
+def test_what_stands_elsewhere_is_not_kept_from_its_owners(
+    as_admin: Bulk, as_user: Bulk, admin: MlflowAdmin
+) -> None:
+    """A withdrawal on a trace of one's own buries nothing on the traces of others, there already or not."""
+    ours, theirs = TraceOf(as_admin), TraceOf(as_admin)
+    admin.grant(name_of(as_user), ours.experiment_id, "EDIT")
+    standing, coming = an_item(theirs()), an_item(theirs())
+    as_admin.write(standing)
+    mine = ours()
+    as_user.write(*(a_withdrawal(item | {"trace_id": mine}, 9) for item in (standing, coming)))
+    edit = standing | {"value": False, "metadata": marks(1)}
+    assert as_admin.statuses(edit, coming) == ["logged", "logged"]

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import mlflow
 import pytest
+from mlflow.entities import Feedback
 from mlflow.tracking._tracking_service.utils import _use_tracking_uri
 from support.bulk import Bulk, TraceOf, a_withdrawal, an_item, marks, new_id
 
@@ -107,3 +108,39 @@ def test_many_callers_at_once_end_with_the_newest(bulk: Bulk, new_trace: TraceOf
         told = set().union(*pool.map(send, piles))
     assert told <= {"logged", "already_there", "superseded", "withdrawn"}
     assert {key: value_of(bulk, key) for key in where} == newest
+
+
+def test_what_is_not_written_supersedes_nothing(bulk: Bulk, new_trace: TraceOf) -> None:
+    item, missing = an_item(new_trace(), 5), f"tr-{new_id()}"[:50]
+    newer = item | {"trace_id": missing, "metadata": marks(6)}
+    assert bulk.statuses(item, newer, item | {"metadata": marks(4)}) == [
+        "logged",
+        "no_such_trace",
+        "superseded",
+    ]
+    assert bulk.row(item["assessment_id"]) is not None
+
+
+def test_the_same_version_on_another_trace_is_another(bulk: Bulk, new_trace: TraceOf) -> None:
+    item = an_item(new_trace(), 5)
+    assert bulk.statuses(item, item | {"trace_id": new_trace()}, item) == ["logged", "invalid", "logged"]
+
+
+def test_a_version_between_what_came_late_and_its_withdrawal(bulk: Bulk, new_trace: TraceOf) -> None:
+    """MLflow's own endpoint knows no tombstones."""
+    item = an_item(new_trace(), 5)
+    assert bulk.statuses(a_withdrawal(item, 6)) == ["withdrawn"]
+    late = Feedback(name="helpful", value=False, metadata=marks(4))
+    late.assessment_id = item["assessment_id"]
+    with _use_tracking_uri(bulk.url):
+        mlflow.log_assessment(item["trace_id"], late)
+    assert bulk.statuses(item) == ["superseded"]
+    assert bulk.statuses(item | {"metadata": marks(7)}) == ["logged"]
+
+
+def test_a_stored_time_without_an_event_is_no_version(bulk: Bulk, new_trace: TraceOf) -> None:
+    trace_id = new_trace()
+    time = {"feedback.version": marks(9)["feedback.version"]}
+    with _use_tracking_uri(bulk.url):
+        by_hand = mlflow.log_feedback(trace_id=trace_id, name="helpful", value=False, metadata=time)
+    assert bulk.statuses(an_item(trace_id, 5, assessment_id=by_hand.assessment_id)) == ["logged"]
