@@ -9,6 +9,7 @@ from mlflow.server import _bootstrap_basic_auth
 from mlflow.server import app as flask_app
 from mlflow.server.handlers import STATIC_PREFIX_ENV_VAR
 
+from feedback_batch import support
 from feedback_batch.rights import AskedRights, Rights
 from feedback_batch.routes import Endpoints, install
 
@@ -21,11 +22,12 @@ if not _MLFLOW_AUTH_ADMIN_BOOTSTRAPPED.get():
 
 def create_app() -> FastAPI:
     """Give the app; ``mlflow server --app-name feedback-batch-auth`` calls it in each of its processes."""
+    support.check_server()
     from mlflow.server import auth  # noqa: PLC0415 - importing it opens the users' database
 
     app = auth.create_app(flask_app)
     if not isinstance(app, FastAPI):
-        msg = "feedback-batch-auth needs uvicorn: start the server without --gunicorn-opts or --waitress-opts"
+        msg = "feedback-batch-auth needs uvicorn, as `mlflow server` starts it"
         raise TypeError(msg)
     return install(app, Endpoints(_rights_of))
 

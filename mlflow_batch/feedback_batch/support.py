@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from mlflow.environment_variables import _MLFLOW_SGI_NAME
 from mlflow.version import VERSION
 
 from feedback_batch.errors import RequestError
@@ -25,3 +26,15 @@ def check() -> None:
     """
     if said := refusal():
         raise RequestError.unsupported(said)
+
+
+def check_server() -> None:
+    """Refuse to start below a server that would fail to serve each of MLflow's own pages.
+
+    Raises:
+        TypeError: below gunicorn or waitress, which serve no FastAPI app.
+
+    """
+    if (name := _MLFLOW_SGI_NAME.get()) in {"gunicorn", "waitress"}:
+        msg = f"feedback-batch needs uvicorn: start the server without --{name}-opts"
+        raise TypeError(msg)

@@ -1,6 +1,7 @@
 """Servers set up otherwise: an MLflow that we do not know, workspaces, roll-ups, a path prefix."""
 
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
@@ -9,6 +10,7 @@ from typing import ClassVar
 
 import httpx
 import mlflow
+import pytest
 from mlflow.tracking._tracking_service.utils import _use_tracking_uri
 from support.bulk import AT, PATH, Bulk, SqliteMlflow, TraceOf, an_item, marks
 
@@ -135,3 +137,24 @@ def test_it_stands_below_the_server_s_own_prefix(tmp_path: Path) -> None:
         assert bulk.url.endswith("/ml")
         assert bulk.ask().is_success
         assert httpx.get(bulk.url.removesuffix("/ml") + PATH, timeout=30).status_code == 404
+
+
+@pytest.mark.parametrize("entry", ["plain", "basic_auth"])
+def test_below_another_server_it_ends_and_says_why(tmp_path: Path, entry: str) -> None:
+    """Which would answer 500 to everything, MLflow's own pages too."""
+    home = Home.at(tmp_path / "stack")
+    home.make()
+    server = SqliteMlflow(home)
+    server.fetch(Silent())
+    given = {
+        "_MLFLOW_SGI_NAME": "gunicorn",
+        "_MLFLOW_AUTH_ADMIN_BOOTSTRAPPED": "true",
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "key",
+    }
+    code = f"from feedback_batch.{entry} import create_app; create_app()"
+    ended = subprocess.run(
+        [server.environment.python, "-c", code],
+        env=given, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False,
+    )  # fmt: skip
+    assert ended.returncode
+    assert "feedback-batch needs uvicorn: start the server without --gunicorn-opts" in ended.stderr
