@@ -15,6 +15,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 UV_READY := .tools/uv/.ready
 PACKAGES_READY := .venv/.packages-ready
 PROJECT_READY := .venv/.project-ready
+PEERS_READY := .bench/peers/.ready
 
 export UV_SYSTEM_CERTS := 1
 export UV_PYTHON_DOWNLOADS := never
@@ -26,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 unexport PIP_USER PIP_REQUIRE_VIRTUALENV
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test chaos fuzz check lock clean
+.PHONY: help install demo test chaos fuzz bench bench-peers check lock clean
 
 help:
 	$(info make install   everything into .venv; the other targets do it by themselves)
@@ -34,6 +35,8 @@ help:
 	$(info make test      all tests, on a real Kafka, Postgres and MLflow)
 	$(info make chaos     faults from seeds over a stack of three brokers; SEEDS=30 EVENTS=4000, or SEEDS=5..9, SEED=7)
 	$(info make fuzz      10,000 bad records among 10,000 good ones; RECORDS=… and SEED=… for others)
+	$(info make bench     all figures of docs/performance.md beside their ceilings, some 25 minutes; ARGS="--only rest,bulk --runs 5")
+	$(info make bench-peers  the same for Arize Phoenix, in an environment of its own)
 	$(info make check     format, lint, types, and no registry address in any file)
 	$(info make lock      resolve all requirements anew)
 	$(info make clean     stop the local stack; remove it with its data, .venv and all caches)
@@ -56,6 +59,12 @@ chaos: install
 fuzz: install
 	FEEDBACK_FUZZ_RECORDS=$(RECORDS) FEEDBACK_FUZZ_SEED=$(or $(SEED),0) .venv/bin/python -m pytest tests/kafka/test_fuzz.py $(ARGS)
 
+bench: install
+	.venv/bin/python -m bench $(ARGS)
+
+bench-peers: install $(PEERS_READY)
+	.venv/bin/python -m bench --only peers $(ARGS)
+
 check: install
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
@@ -67,10 +76,11 @@ lock: $(UV_READY)
 	$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/app.txt $(ARGS)
 	$(COMPILE) requirements/uv.in --constraints requirements/dev.txt --output-file requirements/uv.txt
 	$(COMPILE) local/mlflow-requirements.in --output-file local/mlflow-requirements.txt $(ARGS)
+	$(COMPILE) bench/peers-requirements.in --output-file bench/peers-requirements.txt $(ARGS)
 
 clean:
 	@if [ -x .venv/bin/feedback ] && .venv/bin/python -c '' 2>/dev/null; then .venv/bin/feedback local down; fi
-	rm -rf .venv .tools .local .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf .venv .tools .local .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
 
 $(UV_READY): requirements/uv.txt
 	@command -v "$(PYTHON)" >/dev/null || { \
@@ -95,4 +105,9 @@ $(PACKAGES_READY): requirements/dev.txt $(UV_READY)
 
 $(PROJECT_READY): pyproject.toml $(PACKAGES_READY)
 	$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(PEERS_READY): bench/peers-requirements.txt $(UV_READY)
+	$(UV) venv --quiet --clear --python "$$("$(PYTHON)" -c 'import sys; print(sys.executable)')" .bench/peers
+	$(UV) pip sync --quiet --python .bench/peers/bin/python --require-hashes bench/peers-requirements.txt
 	@touch $@

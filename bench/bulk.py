@@ -1,148 +1,110 @@
-"""The bulk path: COPY into MLflow's table, raw bulk requests, and the whole pipeline, in the same run.
+"""In bulk: COPY into MLflow's table, raw bulk requests, and the whole pipeline, in turns."""
 
-``python -m bench.bulk [--events N] [--runs N]``
-"""
-
-import argparse
 import json
-import statistics
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import product
 from typing import Any, Final
-from uuid import uuid4
 
-import httpx
 import psycopg
 
-from bench.rig import AT_MS, COMMENT, Rig, World, rate, the_rig
+from bench.raw_http import Post, post_all
+from bench.rig import AT_MS, Rig
+from bench.size import Run, Samples, Size
 
 PATH: Final = "/api/3.0/mlflow/feedback-batch/assessments"
-ITEMS: Final = 1000
-AT_ONCE: Final = 2
+COPIED: Final = 1000
+"""Rows of a transaction, as many as the pipeline has in a batch."""
+
+ITEMS: Final = (500, 1000, 2500, 5000)
+AT_ONCE: Final = (1, 2, 4)
+
+_COPY: Final = b"""
+COPY assessments (assessment_id, trace_id, name, assessment_type, value, created_timestamp,
+last_updated_timestamp, experiment_id, trace_timestamp_ms, aggregate_value, is_numeric_value, source_type,
+source_id, rationale, valid, assessment_metadata) FROM STDIN
+"""
 
 
-def item(world: World, number: int) -> dict[str, Any]:
-    """Give an item as the pipeline sends it."""
-    return {
-        "op": "log",
-        "assessment_id": f"a-{uuid4().hex}",
-        "trace_id": world.trace_id(number),
-        "name": "helpful",
-        "kind": "feedback",
-        "value": number % 3 > 0,
-        "rationale": COMMENT,
-        "source_type": "HUMAN",
-        "source_id": f"user-{number}",
-        "timestamp_ms": AT_MS,
-        "metadata": {
-            "page": f"/invoices/{number}",
-            "session_id": f"session-{number % 1000}",
-            "user_id": f"user-{number % 1000}",
-            "environment": "production",
-            "app_version": "1.4.2",
-            "region": "eu-west-1",
-            "feedback.event_id": str(uuid4()),
-            "feedback.version": "2026-01-31T12:00:05.123000+00:00",
-            "feedback.client_request_id": world.request_id(number),
-        },
-    }
+@contextmanager
+def bulk(rig: Rig, size: Size) -> Iterator[Run]:
+    """Find the best size and number of requests, then measure all three in turns."""
+    rig.clean()
+    items, at_once = max(
+        product(ITEMS, AT_ONCE), key=lambda given: raw_bulk_per_s(rig, size.bulk_trial, *given)
+    )
+
+    def run(_known: Samples) -> dict[str, float]:
+        found = {}
+        for name, measure in (
+            ("copy_per_s", lambda: copy_per_s(rig, size.bulk)),
+            ("raw_bulk_per_s", lambda: raw_bulk_per_s(rig, size.bulk, items, at_once)),
+            ("bulk_per_s", lambda: bulk_per_s(rig, size.bulk)),
+        ):
+            rig.clean()
+            found[name] = measure()
+        return found
+
+    yield run
 
 
 def copy_per_s(rig: Rig, count: int) -> float:
     """COPY straight into the table: what the database can take, with MLflow's indexes and foreign key."""
     world = rig.world()
     world.make_traces(count)
-    items = [item(world, number) for number in range(count)]
-    rows = [
-        (
-            one["assessment_id"],
-            one["trace_id"],
-            one["name"],
-            "feedback",
-            json.dumps(one["value"]),
-            AT_MS,
-            AT_MS,
-            int(world.experiment),
-            AT_MS,
-            1.0,
-            False,
-            "HUMAN",
-            one["source_id"],
-            one["rationale"],
-            True,
-            json.dumps(one["metadata"]),
-        )
-        for one in items
-    ]
-    began = time.perf_counter()
+    rows = [_row(world.item(number, count), int(world.experiment)) for number in range(count)]
     with psycopg.connect(rig.mlflow_database) as session:
-        for start in range(0, count, ITEMS):
-            with session.cursor().copy(
-                b"COPY assessments (assessment_id, trace_id, name, assessment_type, value, created_timestamp,"
-                b" last_updated_timestamp, experiment_id, trace_timestamp_ms,"
-                b" aggregate_value, is_numeric_value, source_type, source_id, rationale, valid,"
-                b" assessment_metadata) FROM STDIN"
-            ) as copy:
-                for row in rows[start : start + ITEMS]:
+        began = time.perf_counter()
+        for start in range(0, count, COPIED):
+            with session.cursor().copy(_COPY) as copy:
+                for row in rows[start : start + COPIED]:
                     copy.write_row(row)
             session.commit()
-    return count / (time.perf_counter() - began)
-
-
-def raw_bulk_per_s(rig: Rig, count: int) -> float:
-    """Bulk requests whose bodies are ready, a few at once."""
-    world = rig.world()
-    world.make_traces(count)
-    bodies = [
-        json.dumps({"items": [item(world, number) for number in range(start, start + ITEMS)]}).encode()
-        for start in range(0, count, ITEMS)
-    ]
-    with httpx.Client(timeout=120) as client:
-
-        def send(body: bytes) -> None:
-            answer = client.post(rig.mlflow + PATH, content=body).raise_for_status().json()
-            if {outcome["status"] for outcome in answer["outcomes"]} != {"logged"}:
-                raise RuntimeError(answer)
-
-        began = time.perf_counter()
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(pool.map(send, bodies))
         return count / (time.perf_counter() - began)
 
 
-def bulk_per_s(rig: Rig, count: int) -> float:
-    """Events in Kafka to assessments in MLflow, by one consumer process that finds a backlog."""
+def _row(item: dict[str, Any], experiment: int) -> tuple[object, ...]:
+    return (
+        item["assessment_id"],
+        item["trace_id"],
+        item["name"],
+        item["kind"],
+        json.dumps(item["value"]),
+        AT_MS,
+        AT_MS,
+        experiment,
+        AT_MS,
+        float(item["value"]),
+        False,
+        item["source_type"],
+        item["source_id"],
+        item["rationale"],
+        True,
+        json.dumps(item["metadata"]),
+    )
+
+
+def raw_bulk_per_s(rig: Rig, count: int, items: int, at_once: int) -> float:
+    """Send bulk requests whose bytes are ready, a few at once."""
     world = rig.world()
     world.make_traces(count)
-    with world.consumers():
-        world.make_chats(count)
+    posts = []
+    for start in range(0, count, items):
+        some = [world.item(number, count) for number in range(start, min(start + items, count))]
+        posts.append(Post(PATH, json.dumps({"items": some}).encode()))
+    posted = post_all(rig.mlflow, posts, at_once)
+    told = [outcome["status"] for answer in posted.answers for outcome in json.loads(answer)["outcomes"]]
+    if told != ["logged"] * count:
+        msg = f"not all of {count} were logged: {sorted(set(told))}"
+        raise RuntimeError(msg)
+    return count / posted.seconds
+
+
+def bulk_per_s(rig: Rig, count: int) -> float:
+    """Count the assessments of one consumer process that finds a backlog."""
+    world = rig.world()
+    world.make_traces(count)
+    world.make_chats(count)
     world.publish(count, chats=count)
-    with world.consumers():
-        return rate(world.assessments, count, seconds=600)
-
-
-MEASURES: Final[dict[str, Callable[[Rig, int], float]]] = {
-    "copy_per_s": copy_per_s,
-    "raw_bulk_per_s": raw_bulk_per_s,
-    "bulk_per_s": bulk_per_s,
-}
-
-
-def main() -> None:
-    """Measure, and print medians."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--events", type=int, default=30_000)
-    parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--only", default="")
-    given = parser.parse_args()
-    with the_rig(Path(".local/bench").absolute()) as rig:
-        for name, measure in MEASURES.items():
-            if given.only in name:
-                runs = [measure(rig, given.events) for _ in range(given.runs)]
-                print(name, round(statistics.median(runs)), [round(run) for run in runs], flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()
+    return world.drained_per_s(count)

@@ -19,6 +19,7 @@ from consumers.driver import described
 from consumers.kafka_answers import kafka_answers
 from consumers.settings import Settings
 from consumers.watchdog import LoopGuard, Watchdog
+from pipeline.ports import Sink
 
 log = structlog.get_logger(__name__)
 
@@ -41,8 +42,13 @@ class ConsumerEndedError(RuntimeError):
     """A consumer ended by an error; the log says where."""
 
 
-async def serve(settings: Settings, names: Collection[ConsumerName]) -> None:
+async def serve(settings: Settings, names: Collection[ConsumerName], *, sink: Sink | None = None) -> None:
     """Run consumers until SIGTERM or SIGINT, which ends the batch under way and commits it.
+
+    Args:
+        settings: all settings.
+        names: which consumers to run.
+        sink: in the place of MLflow's, for a benchmark.
 
     Raises:
         ConsumerEndedError: when an error made a consumer end.
@@ -62,7 +68,7 @@ async def serve(settings: Settings, names: Collection[ConsumerName]) -> None:
             server.should_exit = True
 
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
-    runtime = build(settings, names, fail=fail)
+    runtime = build(settings, names, fail=fail, sink=sink)
     watchdog = _watchdog(runtime, fail)
     app = _app(runtime, watchdog)
     config = uvicorn.Config(

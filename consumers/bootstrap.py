@@ -34,6 +34,7 @@ from pipeline.chat_pipeline import ChatPipeline
 from pipeline.feedback_pipeline import FeedbackPipeline, Ports
 from pipeline.outcomes import DependencyAwayError
 from pipeline.patience import Patience
+from pipeline.ports import Sink
 from pipeline.redaction import NO_REDACTION
 
 ConsumerName = Literal["chats", "feedback", "retries"]
@@ -65,7 +66,11 @@ class Runtime:
 
 
 def build(
-    settings: Settings, names: Collection[ConsumerName], *, fail: Callable[[BaseException], None]
+    settings: Settings,
+    names: Collection[ConsumerName],
+    *,
+    fail: Callable[[BaseException], None],
+    sink: Sink | None = None,
 ) -> Runtime:
     """Build the consumers of one process, nothing started yet.
 
@@ -73,6 +78,7 @@ def build(
         settings: all settings.
         names: which consumers to run in this process.
         fail: called with the error that must end the process.
+        sink: in the place of MLflow's, for a benchmark.
 
     """
     configure_mlflow(concurrency=settings.mlflow_concurrency)
@@ -88,15 +94,15 @@ def build(
     threads = MlflowThreads(settings.mlflow_concurrency)
 
     rest = MlflowRestSink(threads)
-    bulk = MlflowBatchSink(rest, threads) if settings.mlflow_sink == "auto" else None
+    bulk = MlflowBatchSink(rest, threads) if settings.mlflow_sink == "auto" and sink is None else None
 
     async def wait_for_dependencies() -> None:
         await pool.open()
         await patience.call(lambda: apply_schema(pool, settings.database_schema))
         await patience.call(lambda: _check_topics(outbox, settings, names))
-        if bulk is None:
+        if sink is None and bulk is None:
             say_sink(None)
-        else:
+        if bulk is not None:
             await bulk.plugin()  # says which it is; without MLflow that is known with the first write
 
     broker = PipelineBroker(
@@ -113,7 +119,7 @@ def build(
         chats=chats,
         feedback=PostgresFeedback(pool, lifetime=settings.retries.lifetime),
         traces=MlflowBatchTraces(traces, bulk, threads) if bulk else traces,
-        sink=TellingSink(bulk or rest, traces),
+        sink=TellingSink(sink or bulk or rest, traces),
         outbox=outbox,
         redaction=redaction,
         fenced=bulk,
