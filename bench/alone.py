@@ -39,7 +39,7 @@ def discard(rig: Rig, size: Size) -> Iterator[Run]:
             world = backlog.again()
             world.make_chats(size.backlog_chats)
             with world.processes(count, [NAME]):
-                found[name] = steady_rate(Settled(world), size.backlog, seconds=size.steady_seconds)
+                found[name] = _steady_rate(world, size.backlog, size.steady_seconds)
         return found
 
     yield run
@@ -62,10 +62,8 @@ def workers(rig: Rig, size: Size) -> Iterator[Run]:
             world.make_chats(size.backlog_chats)
             module = [NAME, "--seconds", str(SINK_SECONDS)]
             with world.processes(count, module, FEEDBACK_BATCH_MAX_RECORDS=str(_SLOW_BATCH)):
-                settled = Settled(world)
-                found[f"workers_{label}_{count}_per_s"] = steady_rate(
-                    settled, total, seconds=size.steady_seconds
-                )
+                name = f"workers_{label}_{count}_per_s"
+                found[name] = _steady_rate(world, total, size.steady_seconds)
         return found
 
     yield run
@@ -87,6 +85,12 @@ def memory(rig: Rig, size: Size) -> Iterator[Run]:
         return {"rss_backlog_mb": rss / 1e6, "rss_settled": settled}
 
     yield run
+
+
+def _steady_rate(world: World, total: int, seconds: float) -> float:
+    settled = Settled(world)
+    settled.wait_until_shared()
+    return steady_rate(settled, total, seconds=seconds)
 
 
 @cache

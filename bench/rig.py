@@ -17,7 +17,7 @@ from uuid import uuid4
 
 import httpx
 import psycopg
-from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupState, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from bench.apart import spread
@@ -52,8 +52,8 @@ _SELDOM_SECONDS: Final = 1.0
 _READY_SECONDS: Final = 120
 _END_SECONDS: Final = 60
 _DRAIN_SECONDS: Final = 600
-_SETTLE_SECONDS: Final = 3
-"""After all consumers are there: for their group to share out the partitions."""
+_CALM_SECONDS: Final = 4
+"""Longer than a heartbeat, after which the last member of a group hears of a new one."""
 
 _TRACES: Final = b"""
 INSERT INTO trace_info (request_id, experiment_id, timestamp_ms, execution_time_ms, status, client_request_id)
@@ -159,8 +159,8 @@ class World:
     def producer(self, linger_ms: int = 20) -> Producer:
         """Give a producer as fast as there is one."""
         return Producer(
-            {
-                "bootstrap.servers": self.rig.kafka,
+            _client(self.rig.kafka)
+            | {
                 "linger.ms": linger_ms,
                 "batch.num.messages": 10_000,
                 "queue.buffering.max.messages": 500_000,
@@ -281,9 +281,9 @@ class Settled:
 
     def __init__(self, world: World) -> None:
         settings = world.settings
-        self._consumer = Consumer(
-            {"bootstrap.servers": world.rig.kafka, "group.id": settings.group(FEEDBACK_GROUP)}
-        )
+        self._group = settings.group(FEEDBACK_GROUP)
+        self._client = _client(world.rig.kafka)
+        self._consumer = Consumer(self._client | {"group.id": self._group})
         topic = settings.topics.feedback_submitted
         self._partitions = [TopicPartition(topic, number) for number in range(settings.topic_partitions)]
 
@@ -291,6 +291,20 @@ class Settled:
         """Count."""
         found = self._consumer.committed(self._partitions, timeout=30)
         return sum(max(partition.offset, 0) for partition in found)
+
+    def wait_until_shared(self) -> None:
+        """Wait until the group has shared out its partitions, and nobody comes any more."""
+        admin = AdminClient(self._client)
+        seen, since = (None, 0), time.monotonic()
+
+        def is_calm() -> bool:
+            nonlocal seen, since
+            group = admin.describe_consumer_groups([self._group])[self._group].result()
+            if seen != (now := (group.state, len(group.members))):
+                seen, since = now, time.monotonic()
+            return group.state is ConsumerGroupState.STABLE and time.monotonic() - since > _CALM_SECONDS
+
+        wait_for(is_calm, seconds=_READY_SECONDS, what=f"the group {self._group} is stable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,17 +435,13 @@ def rate(count: Callable[[], int], total: int, *, seconds: float) -> float:
     return (total - first) / (time.perf_counter() - began)
 
 
-def steady_rate(
-    count: Callable[[], int], total: int, *, seconds: float, settle: float = _SETTLE_SECONDS
-) -> float:
+def steady_rate(count: Callable[[], int], total: int, *, seconds: float) -> float:
     """Give how many a second there are in the midst of a backlog, over so many seconds.
 
     Raises:
         RuntimeError: when the backlog ends meanwhile.
 
     """
-    wait_for(lambda: count() > 0, seconds=_READY_SECONDS, what="the first")
-    time.sleep(settle)
     first, began = count(), time.perf_counter()
     time.sleep(seconds)
     last, ended = count(), time.perf_counter()
@@ -439,6 +449,11 @@ def steady_rate(
         msg = f"all {total} records were settled before the time was over: publish more"
         raise RuntimeError(msg)
     return (last - first) / (ended - began)
+
+
+def _client(kafka: str) -> dict[str, Any]:
+    """Give the options of librdkafka's clients, which would tell of each that ends."""
+    return {"bootstrap.servers": kafka, "log_level": 3}
 
 
 def _new_name() -> str:
@@ -470,7 +485,7 @@ def _produce(producer: Producer, topic: str, key: bytes, value: bytes) -> None:
 
 def _forget_group(kafka: str, group: str) -> None:
     """Delete a group with its offsets, once its last member has left."""
-    admin = AdminClient({"bootstrap.servers": kafka})
+    admin = AdminClient(_client(kafka))
 
     def is_gone() -> bool:
         try:

@@ -21,11 +21,11 @@ def test_a_rate_that_ends_too_late_is_an_error() -> None:
 
 def test_a_backlog_that_ends_while_it_is_watched_is_an_error() -> None:
     with pytest.raises(RuntimeError, match="publish more"):
-        steady_rate(lambda: 100, 100, seconds=0, settle=0)
+        steady_rate(lambda: 100, 100, seconds=0)
 
 
 def test_a_steady_rate_is_of_the_time_that_was_watched() -> None:
-    found = steady_rate(counter(iter([1, 50, 60])), 100, seconds=0.05, settle=0)
+    found = steady_rate(counter(iter([50, 60])), 100, seconds=0.05)
     assert 100 < found <= 200
 
 
