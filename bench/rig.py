@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
@@ -372,7 +372,7 @@ class Rig:
 
 
 class _OtherMlflow(MlflowServer):
-    needs = ()
+    needs: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, home: Home, url: str) -> None:
         super().__init__(home)
