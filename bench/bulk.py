@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import product
 from typing import Any, Final
@@ -36,12 +36,13 @@ def bulk(rig: Rig, size: Size) -> Iterator[Run]:
     )
 
     def run(_known: Samples) -> dict[str, float]:
+        measures: dict[str, Callable[[], float]] = {
+            "copy_per_s": lambda: copy_per_s(rig, size.bulk),
+            "raw_bulk_per_s": lambda: raw_bulk_per_s(rig, size.bulk, items, at_once),
+            "bulk_per_s": lambda: bulk_per_s(rig, size.bulk),
+        }
         found = {}
-        for name, measure in (
-            ("copy_per_s", lambda: copy_per_s(rig, size.bulk)),
-            ("raw_bulk_per_s", lambda: raw_bulk_per_s(rig, size.bulk, items, at_once)),
-            ("bulk_per_s", lambda: bulk_per_s(rig, size.bulk)),
-        ):
+        for name, measure in measures.items():
             rig.clean()
             found[name] = measure()
         return found

@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from typing import Final
 
 from consumers.app import serve
+from consumers.bootstrap import ConsumerName
 from consumers.logs import configure_logs
 from consumers.settings import load_settings
 from pipeline.outcomes import Logged, SinkOutcome, Withdrawn
 from pipeline.ports import Write
 
 NAME: Final = "bench.discard"
+NAMES: Final[tuple[ConsumerName, ...]] = ("feedback",)
 
 
 class DiscardingSink:
@@ -57,7 +59,7 @@ def main() -> None:
     settings = load_settings()
     configure_logs(settings)
     sink = DiscardingSink(seconds, settings.mlflow_concurrency)
-    asyncio.run(serve(settings, ("feedback",), sink=sink))
+    asyncio.run(serve(settings, NAMES, sink=sink))
 
 
 if __name__ == "__main__":

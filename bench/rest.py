@@ -25,12 +25,13 @@ def rest(rig: Rig, size: Size) -> Iterator[Run]:
     client_at_once = best(lambda at_once: log_feedback_per_s(rig, size.rest_trial, at_once))
 
     def run(_known: Samples) -> dict[str, float]:
+        measures: dict[str, Callable[[], float]] = {
+            "raw_rest_per_s": lambda: raw_rest_per_s(rig, size.rest, raw_at_once),
+            "rest_per_s": lambda: rest_per_s(rig, size.rest),
+            "log_feedback_per_s": lambda: log_feedback_per_s(rig, size.rest, client_at_once),
+        }
         found = {}
-        for name, measure in (
-            ("raw_rest_per_s", lambda: raw_rest_per_s(rig, size.rest, raw_at_once)),
-            ("rest_per_s", lambda: rest_per_s(rig, size.rest)),
-            ("log_feedback_per_s", lambda: log_feedback_per_s(rig, size.rest, client_at_once)),
-        ):
+        for name, measure in measures.items():
             rig.clean()
             found[name] = measure()
         return found

@@ -247,7 +247,7 @@ class World:
         with log.open("wb") as out:
             process = subprocess.Popen(
                 [sys.executable, "-m", *module],
-                env=os.environ | variables | environment,
+                env={**os.environ, **variables, **environment},
                 stdout=out,
                 stderr=out,
             )
