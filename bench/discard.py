@@ -10,6 +10,7 @@ from typing import Final
 
 from consumers.app import serve
 from consumers.bootstrap import ConsumerName
+from consumers.event_loop import run_async
 from consumers.logs import configure_logs
 from consumers.settings import load_settings
 from pipeline.outcomes import Logged, SinkOutcome, Withdrawn
@@ -32,12 +33,20 @@ class DiscardingSink:
         self._seconds = seconds
         self._room = asyncio.Semaphore(at_once)
 
+    async def create(self, writes: Sequence[Write]) -> Sequence[bool]:
+        """Forget a batch of feedback that nobody has seen before, which needs no claim, as in bulk."""
+        await self._take(len(writes))
+        return [True] * len(writes)
+
     async def log(self, writes: Sequence[Write], *, until: float) -> Sequence[SinkOutcome]:
         """Forget a batch."""
         del until
-        if self._seconds:
-            await asyncio.gather(*(self._wait() for _ in writes))
+        await self._take(len(writes))
         return [_outcome(write) for write in writes]
+
+    async def _take(self, count: int) -> None:
+        if self._seconds:
+            await asyncio.gather(*(self._wait() for _ in range(count)))
 
     async def _wait(self) -> None:
         async with self._room:
@@ -59,7 +68,7 @@ def main() -> None:
     settings = load_settings()
     configure_logs(settings)
     sink = DiscardingSink(seconds, settings.mlflow_concurrency)
-    asyncio.run(serve(settings, NAMES, sink=sink))
+    run_async(serve(settings, NAMES, sink=sink))
 
 
 if __name__ == "__main__":

@@ -14,12 +14,11 @@ import uvicorn
 from faststream.asgi import AsgiFastStream, AsgiResponse, get
 from pydantic_core import to_json
 
-from consumers.bootstrap import ConsumerName, Runtime, build
+from consumers.bootstrap import ConsumerName, Runtime, WholeSink, build
 from consumers.driver import described
 from consumers.kafka_answers import kafka_answers
 from consumers.settings import Settings
 from consumers.watchdog import LoopGuard, Watchdog
-from pipeline.ports import Sink
 
 log = structlog.get_logger(__name__)
 
@@ -42,7 +41,9 @@ class ConsumerEndedError(RuntimeError):
     """A consumer ended by an error; the log says where."""
 
 
-async def serve(settings: Settings, names: Collection[ConsumerName], *, sink: Sink | None = None) -> None:
+async def serve(
+    settings: Settings, names: Collection[ConsumerName], *, sink: WholeSink | None = None
+) -> None:
     """Run consumers until SIGTERM or SIGINT, which ends the batch under way and commits it.
 
     Args:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Final, Literal, NamedTuple, get_args
+from typing import Any, Final, Literal, NamedTuple, Protocol, get_args
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
@@ -34,7 +34,7 @@ from pipeline.chat_pipeline import ChatPipeline
 from pipeline.feedback_pipeline import FeedbackPipeline, Ports
 from pipeline.outcomes import DependencyAwayError
 from pipeline.patience import Patience
-from pipeline.ports import Sink
+from pipeline.ports import FencedSink, Sink
 from pipeline.redaction import NO_REDACTION
 
 ConsumerName = Literal["chats", "feedback", "retries"]
@@ -43,6 +43,10 @@ ALL: Final[tuple[ConsumerName, ...]] = get_args(ConsumerName)
 CHATS_GROUP = "feedback-chats"
 FEEDBACK_GROUP = "feedback-logger"
 RETRIES_GROUP = "feedback-retries"
+
+
+class WholeSink(Sink, FencedSink, Protocol):
+    """All that the pipeline can ask of a sink."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +74,7 @@ def build(
     names: Collection[ConsumerName],
     *,
     fail: Callable[[BaseException], None],
-    sink: Sink | None = None,
+    sink: WholeSink | None = None,
 ) -> Runtime:
     """Build the consumers of one process, nothing started yet.
 
@@ -122,7 +126,7 @@ def build(
         sink=TellingSink(sink or bulk or rest, traces),
         outbox=outbox,
         redaction=redaction,
-        fenced=bulk,
+        fenced=sink or bulk,
     )
     feedback = FeedbackPipeline(ports, patience, metrics, settings.retries)
     chats_run = ChatPipeline(chats, outbox, patience, metrics).run
