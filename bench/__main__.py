@@ -9,7 +9,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,13 +67,13 @@ def main() -> int:
     """Measure, print, write."""
     given = _parse()
     results = _QUICK_RESULTS if given.is_quick else RESULTS
-    if given.only:
-        old = json.loads(results.read_text()) if results.exists() else {}
-        new = measured(given, old)
-        results.parent.mkdir(exist_ok=True)
+    new = json.loads(results.read_text()) if results.exists() else {}
+    results.parent.mkdir(exist_ok=True)
+    for new in measured(given, new):  # noqa: B020 - the old ones are asked for once
         results.write_text(json.dumps(new, indent=2) + "\n")
-    else:
-        new = json.loads(results.read_text())
+    if not new:
+        sys.stderr.write("nothing has been measured yet: make bench\n")
+        return 1
     if not given.is_quick:
         document.write(new)
     samples = samples_of(new)
@@ -81,17 +81,19 @@ def main() -> int:
     return 1 if is_under(samples) else 0
 
 
-def measured(given: Given, old: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the results, with the old ones of what is not measured now."""
+def measured(given: Given, old: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Give the results, with the old ones of what is not measured now, as often as something is done."""
+    if not given.only:
+        return
     os.environ.setdefault(CACHE_VARIABLE, str(Path(".local/cache").absolute()))
     samples = samples_of(old)
     size = QUICK if given.is_quick else Size()
     with the_rig(_FOLDER.absolute()) as rig:
         found = versions(rig) | ({"phoenix": phoenix_version()} if "peers" in given.only else {})
         for group in TOGETHER:
-            names = [name for name in group if name in given.only]
-            samples = merge(samples, _in_turns(rig, size, names, given.runs, samples))
-    return to_results(samples, machine(), {**old.get("versions", {}), **found})
+            if names := [name for name in group if name in given.only]:
+                samples = merge(samples, _in_turns(rig, size, names, given.runs, samples))
+                yield to_results(samples, machine(), {**old.get("versions", {}), **found})
 
 
 def _in_turns(
