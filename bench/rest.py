@@ -95,6 +95,14 @@ def logger(url: str, threads: int) -> Callable[[str], None]:
     from mlflow.entities import AssessmentSource  # noqa: PLC0415
 
     mlflow.set_tracking_uri(url)
+    metadata = {
+        "page": "/invoices/1",
+        "session_id": "session-1",
+        "user_id": "user-1",
+        "environment": "production",
+        "app_version": "1.4.2",
+        "region": "eu-west-1",
+    }
 
     def log(trace_id: str) -> None:
         mlflow.log_feedback(
@@ -103,7 +111,7 @@ def logger(url: str, threads: int) -> Callable[[str], None]:
             value=True,
             source=AssessmentSource(source_type="HUMAN", source_id=f"user-{uuid4().hex[:8]}"),
             rationale=COMMENT,
-            metadata={"page": "/invoices/1", "environment": "production", "app_version": "1.4.2"},
+            metadata=metadata,
         )
 
     return log
