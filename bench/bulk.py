@@ -12,6 +12,7 @@ import psycopg
 from bench.raw_http import Post, post_all
 from bench.rig import AT_MS, Rig
 from bench.size import Run, Samples, Size
+from bench.trial import fastest
 
 PATH: Final = "/api/3.0/mlflow/feedback-batch/assessments"
 COPIED: Final = 1000
@@ -31,8 +32,10 @@ source_id, rationale, valid, assessment_metadata) FROM STDIN
 def bulk(rig: Rig, size: Size) -> Iterator[Run]:
     """Find the best size and number of requests, then measure all three in turns."""
     rig.clean()
-    items, at_once = max(
-        product(ITEMS, AT_ONCE), key=lambda given: raw_bulk_per_s(rig, size.bulk_trial, *given)
+    items, at_once = fastest(
+        "raw bulk requests",
+        list(product(ITEMS, AT_ONCE)),
+        lambda given: raw_bulk_per_s(rig, size.bulk_trial, *given),
     )
 
     def run(_known: Samples) -> dict[str, float]:

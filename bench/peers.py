@@ -16,6 +16,7 @@ from bench.bulk import bulk_per_s
 from bench.raw_http import Post, post_all
 from bench.rig import COMMENT, STRIDE, Rig, database, wait_for
 from bench.size import Run, Samples, Size
+from bench.trial import fastest
 from local.ports import free_port
 
 PYTHON: Final = Path(".bench/peers/bin/python")
@@ -37,8 +38,10 @@ def peers(rig: Rig, size: Size) -> Iterator[Run]:
     """Find the best size and number of Phoenix's requests, then measure both in turns."""
     rig.clean()
     with _phoenix(rig) as url:
-        items, at_once = max(
-            product(ITEMS, AT_ONCE), key=lambda given: phoenix_per_s(rig, url, size.phoenix_trial, *given)
+        items, at_once = fastest(
+            "Phoenix",
+            list(product(ITEMS, AT_ONCE)),
+            lambda given: phoenix_per_s(rig, url, size.phoenix_trial, *given),
         )
 
         def run(_known: Samples) -> dict[str, float]:

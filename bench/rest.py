@@ -13,6 +13,7 @@ from bench.apart import apart
 from bench.raw_http import Post, post_all
 from bench.rig import COMMENT, STRIDE, Rig, World
 from bench.size import Run, Samples, Size
+from bench.trial import fastest
 
 AT_ONCE: Final = (4, 8, 16, 32)
 
@@ -21,8 +22,12 @@ AT_ONCE: Final = (4, 8, 16, 32)
 def rest(rig: Rig, size: Size) -> Iterator[Run]:
     """Find the best concurrency of each client, then measure them in turns."""
     rig.clean()
-    raw_at_once = best(lambda at_once: raw_rest_per_s(rig, size.rest_trial, at_once))
-    client_at_once = best(lambda at_once: log_feedback_per_s(rig, size.rest_trial, at_once))
+    raw_at_once = fastest(
+        "raw requests", AT_ONCE, lambda at_once: raw_rest_per_s(rig, size.rest_trial, at_once)
+    )
+    client_at_once = fastest(
+        "log_feedback", AT_ONCE, lambda threads: log_feedback_per_s(rig, size.rest_trial, threads)
+    )
 
     def run(_known: Samples) -> dict[str, float]:
         measures: dict[str, Callable[[], float]] = {
@@ -37,11 +42,6 @@ def rest(rig: Rig, size: Size) -> Iterator[Run]:
         return found
 
     yield run
-
-
-def best(measure: Callable[[int], float]) -> int:
-    """Give the concurrency that is the fastest."""
-    return max(AT_ONCE, key=measure)
 
 
 def raw_rest_per_s(rig: Rig, count: int, at_once: int) -> float:

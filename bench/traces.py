@@ -15,6 +15,7 @@ from bench.apart import apart
 from bench.rest import logger
 from bench.rig import Rig, World
 from bench.size import Run, Samples, Size
+from bench.trial import fastest
 
 LABELS: Final = ("1k", "100k", "1m")
 """Of the sizes, whatever they are in a quick run."""
@@ -54,7 +55,11 @@ def traces(rig: Rig, size: Size) -> Iterator[Run]:
 
 def _best(world: World, chats: int, seconds: float) -> int:
     """Give the number of threads that is the fastest."""
-    return max(AT_ONCE, key=lambda threads: naive_per_s(world, chats, threads, seconds))
+    return fastest(
+        f"search and log_feedback at {chats:,} traces",
+        AT_ONCE,
+        lambda threads: naive_per_s(world, chats, threads, seconds),
+    )
 
 
 def naive_per_s(world: World, chats: int, threads: int, seconds: float) -> float:

@@ -1,0 +1,16 @@
+"""Which concurrency, and which size of request, a client is the fastest with."""
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def fastest(what: str, options: Sequence[T], measure: Callable[[T], float]) -> T:
+    """Give the option with the highest rate; all are told, as the ceiling depends on it."""
+    rates = [measure(option) for option in options]
+    best = max(zip(rates, range(len(options)), strict=True))[1]
+    told = "  ".join(f"{option}: {rate:,.0f}" for option, rate in zip(options, rates, strict=True))
+    sys.stderr.write(f"{what}, a second at {told}; taken: {options[best]}\n")
+    return options[best]
