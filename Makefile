@@ -3,7 +3,8 @@
 PYTHON ?= python3
 ARGS ?=
 SEEDS ?= 30
-EVENTS ?= 4000
+EVENTS ?= 20000
+SINK ?= auto
 SEED ?=
 RECORDS ?= 10000
 
@@ -33,7 +34,7 @@ help:
 	$(info make install   everything into .venv; the other targets do it by themselves)
 	$(info make demo      the whole pipeline on this machine, with sample traffic, until Ctrl-C)
 	$(info make test      all tests, on a real Kafka, Postgres and MLflow)
-	$(info make chaos     faults from seeds over a stack of three brokers; SEEDS=30 EVENTS=4000, or SEEDS=5..9, SEED=7)
+	$(info make chaos     faults from seeds over a stack of three brokers; SEEDS=30 EVENTS=20000, or SEEDS=5..9, SEED=7; SINK=rest)
 	$(info make fuzz      10,000 bad records among 10,000 good ones; RECORDS=… and SEED=… for others)
 	$(info make bench     all figures of docs/performance.md beside their ceilings, some 25 minutes; ARGS="--only rest,bulk --runs 5")
 	$(info make bench-peers  the same for Arize Phoenix, in an environment of its own)
@@ -54,7 +55,7 @@ test: install
 	.venv/bin/python -m pytest $(ARGS)
 
 chaos: install
-	PYTHONPATH=tests .venv/bin/python -m chaos --events $(EVENTS) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
+	PYTHONPATH=tests .venv/bin/python -m chaos --events $(EVENTS) --sink $(SINK) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
 
 fuzz: install
 	FEEDBACK_FUZZ_RECORDS=$(RECORDS) FEEDBACK_FUZZ_SEED=$(or $(SEED),0) .venv/bin/python -m pytest tests/kafka/test_fuzz.py $(ARGS)

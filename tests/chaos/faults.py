@@ -3,7 +3,7 @@
 import asyncio
 import signal
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -12,8 +12,11 @@ from typing import assert_never
 
 from chaos.fleet import Fleet
 from chaos.kafka_log import KafkaLog
+from chaos.mlflow import give_plugin_back, take_plugin_away
 from chaos.proxy import Held, Proxy
 from chaos.schedule import CONSUMERS, Fault, Schedule
+from chaos.stores import blocked_writes
+from chaos.writes import BULK, HELD, HIDDEN, SINGLE, TOO_LARGE
 from local import stack
 
 _MORE = ("extra-0", "extra-1")
@@ -21,8 +24,7 @@ _ADDED_PARTITIONS = 3
 _HELD = 6
 _LOOK_SECONDS = 0.05
 _GATHER_SECONDS = 1.5
-# Only edits are held: a late create is refused by MLflow's primary key.
-_EDIT = b"PATCH /api/"
+_WRITE_SECONDS = 4.0
 
 
 @dataclass(slots=True)
@@ -30,11 +32,13 @@ class Havoc:
     """What faults are done to; ``note`` is told of each, with its time."""
 
     home: Path
+    postgres: str
     fleet: Fleet
     proxies: Mapping[str, Proxy]
     kafka: KafkaLog
     topic_prefix: str
     note: Callable[[str], None]
+    counts: Counter[str] = field(default_factory=Counter)
     _lanes: dict[str, asyncio.Lock] = field(default_factory=lambda: defaultdict(asyncio.Lock))
 
     async def run(self, schedule: Schedule) -> None:
@@ -70,6 +74,14 @@ class Havoc:
                 return await self._freeze_part(fault.target)
             case "hold writes" | "hold writes and kill":
                 return self._hold(fault)
+            case "kill mlflow in a write":
+                await asyncio.to_thread(self._kill_in_a_write)
+                return lambda: _done(asyncio.to_thread(stack.start_part, self.home, fault.target))
+            case "take plugin away":
+                await asyncio.to_thread(take_plugin_away, self.home)
+                return lambda: asyncio.to_thread(give_plugin_back, self.home)
+            case "lose answers to writes" | "hide plugin" | "refuse large":
+                return self._network(fault)
             case "cut" | "refuse" | "delay" | "swallow and hang" | "swallow and close":
                 return self._network(fault)
             case "add partitions":
@@ -124,14 +136,33 @@ class Havoc:
                 proxy.delay(1.0)
             case "swallow and hang":
                 proxy.swallow("hang")
+            case "lose answers to writes":
+                proxy.swallow("close", {BULK, SINGLE})
+            case "hide plugin":
+                proxy.answer(HIDDEN)
+            case "refuse large":
+                proxy.answer(TOO_LARGE)
             case _:
                 proxy.swallow("close")
         return lambda: asyncio.to_thread(proxy.heal)
 
+    def _kill_in_a_write(self) -> None:
+        """Kill MLflow while a write stands in its transaction; without one in time it is left alone."""
+        with blocked_writes(self.postgres) as blocked:
+            found = blocked.wait_for_one(_WRITE_SECONDS)
+            mlflow = self.proxies["mlflow"]
+            under_way = {kind: mlflow.under_way(kind) for kind in (BULK, SINGLE)}
+            if found:
+                stack.kill_part(self.home, "mlflow")
+        self.note(
+            f"killed MLflow in {found} transactions, under way: {under_way}" if found else "no write came"
+        )
+        self.counts["killed in a transaction"] += found
+
     def _hold(self, fault: Fault) -> Callable[[], Awaitable[None]]:
-        """Hold edits back, so that they come late: after their writer has given up, or has been killed."""
+        """Hold writes back, so that they come late: after their writer has given up, or has been killed."""
         proxy = self.proxies[fault.target]
-        held = proxy.hold(_EDIT, _HELD)
+        held = proxy.hold(HELD, _HELD)
         kill = fault.kind == "hold writes and kill"
         holding = asyncio.create_task(self._hold_so_long(held, fault.seconds, kill=kill))
 
@@ -140,7 +171,7 @@ class Havoc:
                 await holding
             else:
                 holding.cancel()
-            self.note(f"held {_HELD - held.left} edits: {held.lines}")
+            self.note(f"held {_HELD - held.left} writes: {held.lines}")
             proxy.heal()
             held.release()
 
@@ -156,7 +187,7 @@ class Havoc:
         for name in CONSUMERS if kill else ():
             await self.fleet.kill(name)
             await self.fleet.start(name)
-            self.note(f"killed {name}, as an edit is held")
+            self.note(f"killed {name}, as a write is held")
         await asyncio.sleep(max(0.0, caught + seconds - time.monotonic()))
 
     def _add_partitions(self, topic: str) -> None:

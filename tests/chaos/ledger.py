@@ -1,6 +1,7 @@
 """The ledger of a run: the truth against what MLflow, the receipts, the dead letters and the commits say."""
 
 import json
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -323,7 +324,7 @@ def _commits(
     truth: Truth, found: Evidence, told: Mapping[Unit, _Told], letters: Mapping[Place, Sequence[Held]]
 ) -> Iterator[Difference]:
     """No commit passes a record before each of its units has an outcome, or is parked."""
-    passed = _FirstPass(found.commits)
+    passed = FirstPass(found.commits)
     parked = _parked_times(found.parked)
     dead = {place: min(letter.milliseconds for letter in copies) for place, copies in letters.items()}
     for held in found.feedback_log:
@@ -344,7 +345,7 @@ def _commits(
             yield Difference("commit", f"committed before its dead letter: {_at(held)}")
 
 
-class _FirstPass:
+class FirstPass:
     """By place, the first commit that passed each offset."""
 
     def __init__(self, commits: Iterable[Commit]) -> None:
@@ -355,13 +356,15 @@ class _FirstPass:
                 known.append(commit)
 
     def before(self, held: Held) -> Commit | None:
+        """Give the commit that passed a record: the first beyond it, as each is further than the last."""
         known = self._by.get((held.topic, held.partition), [])
-        return next((commit for commit in known if commit.offset > held.offset), None)
+        at = bisect_right(known, held.offset, key=lambda commit: commit.offset)
+        return known[at] if at < len(known) else None
 
 
 def _parked_commits(found: Evidence, told: Mapping[Unit, _Told]) -> Iterator[Difference]:
     """No commit passes a parked record before its event has another outcome, or is parked again."""
-    passed = _FirstPass(found.commits)
+    passed = FirstPass(found.commits)
     parked = _parked_times(found.parked)
     receipts: dict[UUID, list[int]] = defaultdict(list)
     for (event_id, _), said in told.items():

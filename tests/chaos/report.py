@@ -2,17 +2,23 @@
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, get_args
 
+from chaos.proxy import Fate
 from chaos.run import Result
+from chaos.writes import WRITES
 
+_FATES: Final[tuple[Fate, ...]] = get_args(Fate)
 _COLUMNS: Final = (
     "seed",
+    "sink",
     "faults",
     "events",
     "assessments",
     "redelivered",
     "parked",
+    "bulk requests",
+    "of them hit",
     "lost",
     "doubled",
     "stale",
@@ -38,11 +44,13 @@ def row(result: Result) -> str:
     )
     cells = (
         result.schedule.seed,
+        result.schedule.sink,
         len(result.schedule.faults),
         counts["records"],
         counts["assessments"],
         counts["redelivered"],
         counts["parked"],
+        *_bulk(result),
         wrong["lost"],
         wrong["doubled"],
         wrong["stale"],
@@ -53,6 +61,14 @@ def row(result: Result) -> str:
         round(result.seconds),
     )
     return f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def _bulk(result: Result) -> tuple[int, int]:
+    """Count the bulk requests that were sent, and those that something happened to."""
+    told = {fate: result.writes["bulk", fate] for fate in _FATES}
+    hit = sum(count for fate, count in told.items() if fate != "answered")
+    # What was held is counted a second time by what became of it then.
+    return sum(told.values()) - told["held"], hit
 
 
 def failures(result: Result) -> Iterator[str]:
@@ -75,13 +91,23 @@ def table(results: Sequence[Result]) -> Iterator[str]:
     yield "| fault | times |\n|---|---|"
     for kind, times in sorted(kinds.items()):
         yield f"| {kind} | {times} |"
+    yield ""
+    yield from _writes(sum((result.writes for result in results), Counter[tuple[str, Fate]]()))
     wrong = sum((result.wrong for result in results), Counter[str]())
     counts = sum((result.ledger.counts for result in results), Counter[str]())
     yield ""
     yield (
         f"{len(results)} seeds, {sum(kinds.values())} faults, {counts['records']} events, "
         f"{counts['redelivered']} redelivered, {counts['parked']} parked, "
+        f"{counts['killed in a transaction']} transactions in which MLflow was killed, "
         f"{counts['rewinds']} commits that went back; lost {wrong['lost']}, doubled {wrong['doubled']}, "
         f"stale {wrong['stale']}, wrong outcomes {wrong['outcome'] + wrong['letter']}, "
         f"early commits {wrong['commit']}; {sum(result.seconds for result in results) / 60:.1f} minutes"
     )
+
+
+def _writes(counts: Counter[tuple[str, Fate]]) -> Iterator[str]:
+    """Give what became of the requests that write into MLflow."""
+    yield f"| writing requests | {' | '.join(_FATES)} |\n|{'---|' * (len(_FATES) + 1)}"
+    for kind in WRITES:
+        yield f"| {kind} | {' | '.join(str(counts[kind, fate]) for fate in _FATES)} |"

@@ -23,13 +23,15 @@ from support.stack import Stack, make_settings
 from chaos.faults import Havoc
 from chaos.fleet import Fleet
 from chaos.kafka_log import Commit, Held, KafkaLog, Place
-from chaos.ledger import Difference, Evidence, Ledger, compare
-from chaos.proxy import Proxy
+from chaos.ledger import Difference, Evidence, FirstPass, Ledger, compare
+from chaos.mlflow import give_plugin_back, has_plugin
+from chaos.proxy import Fate, Proxy
 from chaos.publishing import Recorder, export, publish
-from chaos.schedule import CONSUMERS, Schedule
-from chaos.stores import assessments, chats, refuse_unstorable
+from chaos.schedule import CONSUMERS, Schedule, Sink
+from chaos.stores import assessments, chats, put_traces, refuse_unstorable
 from chaos.traffic import Plan, plan_traffic
 from chaos.truth import read_truth
+from chaos.writes import WRITES
 from consumers.settings import Settings
 from local import stack as local_stack
 from ops.topics import create_topics
@@ -53,12 +55,13 @@ _SURE_SECONDS: Final = 15.0
 _SETTINGS: Final[Mapping[str, object]] = {
     # Kafka's least: a frozen or killed consumer is missed sooner.
     "kafka_session_timeout_ms": 6000,
-    "batch_max_records": 100,
     "retry_delays": ("1s", "3s"),
     "retry_attempts": (4, 4),
     # A write is begun within a third of it, and held for at most 17 s by `hold writes and kill`.
     "request_lifetime_seconds": 28,
 }
+# One by one a batch of 100 takes a second.
+_BATCH: Final[Mapping[Sink, int]] = {"auto": 500, "rest": 100}
 _MLFLOW_SECONDS: Final = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 
 
@@ -71,6 +74,8 @@ class Result:
     seconds: float
     folder: Path
     peak_mib: float
+    writes: Counter[tuple[str, Fate]]
+    """By kind and fate, the requests that write into MLflow."""
 
     @property
     def wrong(self) -> Counter[str]:
@@ -81,8 +86,8 @@ class Result:
 @contextmanager
 def the_cluster(home: Path, *, keep: bool = False) -> Iterator[Stack]:
     """Give a stack with three brokers, ended and deleted at the end unless it is to be kept."""
-    addresses = local_stack.up(home, brokers=BROKERS)
     try:
+        addresses = local_stack.up(home, brokers=BROKERS)
         refuse_unstorable(addresses.postgres)
         yield Stack(addresses.kafka, addresses.postgres, addresses.mlflow, home)
     finally:
@@ -95,13 +100,13 @@ def run_seed(stack: Stack, schedule: Schedule, *, events: int, folder: Path) -> 
     folder.mkdir(parents=True, exist_ok=True)
     began = time.monotonic()
     try:
-        return asyncio.run(_run(stack, schedule, events, folder))
+        result = asyncio.run(_run(stack, schedule, events, folder))
     except Exception:  # noqa: BLE001 - the next seed may still show something
         text = f"the run itself failed: {traceback.format_exc()}"
         ledger = Ledger([Difference("rig", text)], Counter())
-        return Result(schedule, ledger, time.monotonic() - began, folder, 0.0)
-    finally:
-        _make_whole(stack)
+        result = Result(schedule, ledger, time.monotonic() - began, folder, 0.0, Counter())
+    _make_whole(stack)
+    return result
 
 
 def _make_whole(stack: Stack) -> None:
@@ -110,13 +115,22 @@ def _make_whole(stack: Stack) -> None:
     for part in local_stack.status(stack.home):
         local_stack.kill_part(stack.home, part.name, signal.SIGCONT)
         local_stack.start_part(stack.home, part.name)
+    if not has_plugin(stack.mlflow):
+        give_plugin_back(stack.home)
 
 
 async def _run(stack: Stack, schedule: Schedule, events: int, folder: Path) -> Result:
     assert stack.home is not None
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(_THREADS))
     began = time.monotonic()
-    settings = make_settings(stack, topic_partitions=_PARTITIONS, http_port=0, **_SETTINGS)
+    settings = make_settings(
+        stack,
+        topic_partitions=_PARTITIONS,
+        http_port=0,
+        mlflow_sink=schedule.sink,
+        batch_max_records=_BATCH[schedule.sink],
+        **_SETTINGS,
+    )
     await create_topics(settings)
     plan = plan_traffic(
         schedule.seed,
@@ -137,7 +151,7 @@ async def _run(stack: Stack, schedule: Schedule, events: int, folder: Path) -> R
 @contextmanager
 def _proxied(stack: Stack, settings: Settings) -> Iterator[tuple[Mapping[str, Proxy], Settings]]:
     """Put a proxy before MLflow and one before Postgres; gives the settings that lead through them."""
-    with Proxy(_port(stack.mlflow)) as mlflow, Proxy(_port(stack.postgres)) as postgres:
+    with Proxy(_port(stack.mlflow), kinds=WRITES) as mlflow, Proxy(_port(stack.postgres)) as postgres:
         given = settings.model_dump() | {
             "kafka": settings.kafka,
             "database_url": _through(postgres, stack.postgres),
@@ -180,7 +194,16 @@ class _Run:
         self._kafka = KafkaLog(stack.kafka)
         self._fleet = Fleet(consumers, self._note)
         self._notes = (folder / "run.log").open("w", encoding="utf-8")
-        self._havoc = Havoc(stack.home, self._fleet, proxies, self._kafka, settings.topic_prefix, self._note)
+        self._proxies = proxies
+        self._havoc = Havoc(
+            home=stack.home,
+            postgres=stack.postgres,
+            fleet=self._fleet,
+            proxies=proxies,
+            kafka=self._kafka,
+            topic_prefix=settings.topic_prefix,
+            note=self._note,
+        )
         self._differences: list[Difference] = []
 
     def _note(self, text: str) -> None:
@@ -208,17 +231,23 @@ class _Run:
             settling=round(settled - healed),
             publish_errors=self._recorder.errors,
             acks=len(self._recorder.acks),
+            **self._havoc.counts,
         )
+        writes = self._proxies["mlflow"].counts
+        ledger.counts.update({f"{kind} {fate}": count for (kind, fate), count in writes.items()})
         self._write_down(ledger)
         self._notes.close()
         self._kafka.close()
-        return Result(self._schedule, ledger, time.monotonic() - began, self._folder, self._fleet.peak_mib)
+        seconds = time.monotonic() - began
+        return Result(self._schedule, ledger, seconds, self._folder, self._fleet.peak_mib, writes)
 
     async def _play(self) -> None:
         loop = asyncio.get_running_loop()
         at_once = [trace for trace in self._plan.traces if trace.at <= 0]
         later = [trace for trace in self._plan.traces if trace.at > 0]
-        await export(at_once, self._settings, self._recorder, loop.time())
+        experiment = self._settings.mlflow_experiments[0]
+        await asyncio.to_thread(put_traces, self._stack.postgres, experiment, at_once)
+        self._recorder.exported.update({trace.trace_id: time.time() for trace in at_once})
         await asyncio.gather(*(self._fleet.start(name, ready=True) for name in CONSUMERS))
         self._watching = asyncio.create_task(self._fleet.watch())
         start = loop.time()
@@ -329,14 +358,10 @@ def _client_logs(folder: Path) -> Iterator[None]:
 def _indexed(chat_log: list[Held], nonsense: set[bytes | None], commits: list[Commit]) -> dict[str, float]:
     """Give by request when a chat event of it was committed first, in Unix seconds."""
     found: dict[str, float] = {}
+    passed = FirstPass(commits)
     for held in chat_log:
-        if held.key in nonsense:
-            continue
-        request_id = json.loads(held.value or b"")["client_request_id"]
-        for commit in commits:
-            place = commit.topic, commit.partition
-            if place == (held.topic, held.partition) and commit.offset > held.offset:
-                at = commit.milliseconds / 1000
-                found[request_id] = min(at, found.get(request_id, at))
-                break
+        if held.key not in nonsense and (commit := passed.before(held)) is not None:
+            request_id = json.loads(held.value or b"")["client_request_id"]
+            at = commit.milliseconds / 1000
+            found[request_id] = min(at, found.get(request_id, at))
     return found

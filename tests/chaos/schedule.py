@@ -1,4 +1,4 @@
-"""Which faults a seed means, and when: the same seed gives the same schedule."""
+"""Which faults a seed means, and when: the same seed and sink give the same schedule."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -25,8 +25,19 @@ Kind = Literal[
     "hold writes",
     "hold writes and kill",
     "add partitions",
+    "kill mlflow in a write",
+    "lose answers to writes",
+    "take plugin away",
+    "hide plugin",
+    "refuse large",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
+
+Sink = Literal["auto", "rest"]
+"""How the consumers write into MLflow: in bulk where that can be done, or never in bulk."""
+
+ONLY_IN_BULK: Final[frozenset[Kind]] = frozenset({"take plugin away", "hide plugin", "refuse large"})
+"""What one who writes one by one would not notice, or would rightly take for the end of a record."""
 
 CONSUMERS: Final = ("consumer-0", "consumer-1")
 BROKERS: Final = ("kafka-1", "kafka-2", "kafka-3")
@@ -69,6 +80,11 @@ _HABITS: Final[Mapping[Kind, _Habit]] = {
     "hold writes": _Habit(3, 4.0, 12.0, ("mlflow",)),
     "hold writes and kill": _Habit(6, 14.0, 17.0, ("mlflow",), ["mlflow", "stores"]),
     "add partitions": _Habit(1, 0.0, 0.0, (FEEDBACK_TOPIC,), ["partitions"]),
+    "kill mlflow in a write": _Habit(4, 0.0, 1.0, ("mlflow",), ["mlflow", "stores"]),
+    "lose answers to writes": _Habit(4, 2.0, 6.0, ("mlflow",)),
+    "take plugin away": _Habit(2, 1.0, 4.0, ("mlflow",), ["stores"]),
+    "hide plugin": _Habit(3, 1.0, 5.0, ("mlflow",)),
+    "refuse large": _Habit(4, 3.0, 8.0, ("mlflow",)),
 }
 
 _FIRST: Final = 2.0
@@ -107,29 +123,33 @@ class Schedule:
     seed: int
     length: float
     faults: tuple[Fault, ...]
+    sink: Sink = "auto"
 
     @classmethod
-    def from_seed(cls, seed: int, *, length: float | None = None, faults: int | None = None) -> Self:
+    def from_seed(
+        cls, seed: int, *, length: float | None = None, faults: int | None = None, sink: Sink = "auto"
+    ) -> Self:
         """Draw a schedule: 8 to 12 faults within 25 to 40 s where not said otherwise."""
         randomness = random.Random(f"schedule {seed}")
+        kinds = [kind for kind in KINDS if sink == "auto" or kind not in ONLY_IN_BULK]
         seconds = length or randomness.uniform(25, 40)
         count = faults or randomness.randint(8, 12)
         drawn: list[Fault] = []
         for _ in range(_TRIES):
             if len(drawn) == count:
                 break
-            fault = _draw(randomness, seconds)
+            fault = _draw(randomness, kinds, seconds)
             if fault.end <= seconds and not any(_collide(fault, other) for other in drawn):
                 drawn.append(fault)
-        return cls(seed, seconds, tuple(sorted(drawn)))
+        return cls(seed, seconds, tuple(sorted(drawn)), sink)
 
     def __str__(self) -> str:
-        lines = [f"seed {self.seed}: {len(self.faults)} faults in {self.length:.0f} s"]
+        lines = [f"seed {self.seed}: {len(self.faults)} faults in {self.length:.0f} s, sink {self.sink}"]
         return "\n".join([*lines, *(f"  {fault}" for fault in self.faults)])
 
 
-def _draw(randomness: random.Random, length: float) -> Fault:
-    (kind,) = randomness.choices(KINDS, [_HABITS[kind].weight for kind in KINDS])
+def _draw(randomness: random.Random, kinds: Sequence[Kind], length: float) -> Fault:
+    (kind,) = randomness.choices(kinds, [_HABITS[kind].weight for kind in kinds])
     habit = _HABITS[kind]
     return Fault(
         at=round(randomness.uniform(_FIRST, length), 1),

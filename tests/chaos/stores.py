@@ -1,13 +1,18 @@
 """What MLflow and the join index hold, read from their tables: faster than asking, and without any cache."""
 
 import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import psycopg
 
-from chaos.traffic import UNSTORABLE
+from chaos.traffic import UNSTORABLE, Trace
 from local.postgres import MLFLOW_DATABASE
+
+_LOOK_SECONDS: Final = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +65,52 @@ def refuse_unstorable(postgres: str) -> None:
         connection.execute(f"ALTER TABLE assessments DROP CONSTRAINT IF EXISTS {rule}".encode())
         check = f"ALTER TABLE assessments ADD CONSTRAINT {rule} CHECK (name <> '{UNSTORABLE}')"
         connection.execute(check.encode())
+
+
+def put_traces(postgres: str, experiment: str, traces: Sequence[Trace]) -> None:
+    """Put traces into MLflow's table, of now: by its API thousands of them would take longer than the run."""
+    now_ms = int(time.time() * 1000)
+    columns = b"request_id, experiment_id, timestamp_ms, execution_time_ms, status, client_request_id"
+    with (
+        psycopg.connect(postgres, dbname=MLFLOW_DATABASE) as connection,
+        connection.cursor().copy(b"COPY trace_info (" + columns + b") FROM STDIN") as copy,
+    ):
+        for trace in traces:
+            copy.write_row((trace.trace_id, int(experiment), now_ms, 100, "OK", trace.request_id))
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """A lock that no write to the assessments gets past."""
+
+    _asker: psycopg.Connection[Any]
+
+    def waiting(self) -> int:
+        """Give how many transactions of MLflow stand before the lock."""
+        row = self._asker.execute(
+            "SELECT count(DISTINCT pid) FROM pg_locks"
+            " WHERE NOT granted AND relation = 'assessments'::regclass"
+        ).fetchone()
+        return int(row[0]) if row else 0
+
+    def wait_for_one(self, seconds: float) -> int:
+        """Give how many stand there once there is one, or 0 when none has come in time."""
+        deadline = time.monotonic() + seconds
+        while not (found := self.waiting()) and time.monotonic() < deadline:
+            time.sleep(_LOOK_SECONDS)
+        return found
+
+
+@contextmanager
+def blocked_writes(postgres: str) -> Iterator[Blocked]:
+    """Have all writes to the assessments wait within their transactions; reading goes on."""
+    with (
+        psycopg.connect(postgres, dbname=MLFLOW_DATABASE, autocommit=True) as asker,
+        psycopg.connect(postgres, dbname=MLFLOW_DATABASE) as holder,
+    ):
+        holder.execute("LOCK TABLE assessments IN SHARE ROW EXCLUSIVE MODE")
+        yield Blocked(asker)
+        holder.rollback()
 
 
 def chats(postgres: str, schema: str) -> dict[str, str | None]:

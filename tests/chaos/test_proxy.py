@@ -1,5 +1,6 @@
 """What the proxy does to the bytes that go through it."""
 
+import re
 import socket
 import socketserver
 import threading
@@ -9,7 +10,7 @@ from contextlib import suppress
 
 import pytest
 
-from chaos.proxy import HOST, Proxy
+from chaos.proxy import HOST, Proxy, Reply
 
 SOON = 5.0
 
@@ -45,7 +46,7 @@ def server() -> Iterator[Shouter]:
 
 @pytest.fixture
 def proxy(server: Shouter) -> Iterator[Proxy]:
-    with Proxy(server.server_address[1]) as proxy:
+    with Proxy(server.server_address[1], kinds={"write": re.compile(b"PATCH")}) as proxy:
         yield proxy
 
 
@@ -176,6 +177,58 @@ def test_a_hold_that_caught_nothing_ends_with_the_healing(proxy: Proxy, client: 
     proxy.heal()
     assert ask(client, b"PATCH") == b"PATCH"
     assert not held.caught.is_set()
+
+
+def test_only_answers_of_one_kind_are_lost(server: Shouter, proxy: Proxy, client: socket.socket) -> None:
+    proxy.swallow("close", ["write"])
+    assert ask(client, b"GET") == b"GET"
+    with pytest.raises(ConnectionResetError):
+        ask(client, b"PATCH")
+    assert server.heard == [b"GET", b"PATCH"]
+    assert proxy.counts == {("write", "answer lost"): 1}
+
+
+def test_the_proxy_answers_large_requests_itself_until_healed(
+    server: Shouter, proxy: Proxy, client: socket.socket
+) -> None:
+    proxy.answer(Reply(re.compile(b"PATCH"), b"too large", larger_than=4))
+    small, large = (b"PATCH\r\nContent-Length: %d\r\n\r\n" % size for size in (4, 5))
+    client.sendall(large)
+    client.sendall(b"12345")
+    assert client.recv(1000) == b"too large"
+    assert server.heard == []
+    assert ask(client, small + b"123").startswith(b"PATCH")
+    proxy.heal()
+    assert ask(client, large + b"1234").startswith(b"PATCH")
+    assert proxy.counts == {("write", "answered by the proxy"): 1, ("write", "answered"): 2}
+
+
+def test_it_is_told_what_became_of_each_request(server: Shouter, proxy: Proxy, client: socket.socket) -> None:
+    assert [ask(client, b"PATCH"), ask(client, b"GET"), ask(client, b"PATCH")] == [b"PATCH", b"GET", b"PATCH"]
+    proxy.swallow("hang")
+    client.sendall(b"PATCH lost\n")
+    wait_for(server, b"PATCH lost")
+    proxy.heal()
+    with pytest.raises(ConnectionResetError):
+        client.recv(1000)
+    proxy.refuse()
+    with pytest.raises(ConnectionResetError), connect(proxy) as refused:
+        ask(refused, b"PATCH refused")
+    assert proxy.counts == {("write", "answered"): 2, ("write", "answer lost"): 1, ("write", "refused"): 1}
+
+
+def test_a_request_that_is_cut_off_was_under_way() -> None:
+    with socket.create_server((HOST, 0)) as silent:
+        port = silent.getsockname()[1]
+        with Proxy(port, kinds={"write": re.compile(b"PATCH")}) as mute, connect(mute) as client:
+            client.sendall(b"PATCH\n")
+            deadline = time.monotonic() + SOON
+            while not mute.under_way("write"):
+                assert time.monotonic() < deadline
+                time.sleep(0.005)
+            mute.cut()
+            assert mute.under_way("write") == 0
+            assert mute.counts == {("write", "cut off"): 1}
 
 
 def test_a_server_that_is_away_resets_its_clients() -> None:

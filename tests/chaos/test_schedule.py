@@ -5,7 +5,7 @@ from itertools import combinations
 
 import pytest
 
-from chaos.schedule import KINDS, Schedule
+from chaos.schedule import KINDS, ONLY_IN_BULK, Schedule
 
 MANY = [Schedule.from_seed(seed) for seed in range(100)]
 
@@ -34,18 +34,31 @@ def test_thirty_seeds_have_every_kind() -> None:
     assert kinds.keys() == set(KINDS)
 
 
+def test_who_writes_one_by_one_has_every_kind_but_those_of_the_plugin() -> None:
+    faults = [fault for seed in range(60) for fault in Schedule.from_seed(seed, sink="rest").faults]
+    assert {fault.kind for fault in faults} == set(KINDS) - ONLY_IN_BULK
+
+
 def test_mlflow_and_its_database_are_never_hit_at_once() -> None:
-    kinds = {"kill mlflow", "freeze postgres", "hold writes and kill"}
+    kinds = {
+        "kill mlflow",
+        "freeze postgres",
+        "hold writes and kill",
+        "kill mlflow in a write",
+        "take plugin away",
+    }
     lanes = {f.kind: f.lanes for s in MANY for f in s.faults if f.kind in kinds}
     assert lanes == {
         "kill mlflow": ("stores",),
         "freeze postgres": ("stores",),
         "hold writes and kill": ("mlflow", "stores"),
+        "kill mlflow in a write": ("mlflow", "stores"),
+        "take plugin away": ("stores",),
     }
 
 
 def test_a_schedule_can_be_read() -> None:
     lines = str(Schedule.from_seed(1, length=20, faults=3)).splitlines()
-    assert lines[0] == "seed 1: 3 faults in 20 s"
+    assert lines[0] == "seed 1: 3 faults in 20 s, sink auto"
     assert len(lines) == 4
     assert " s  " in lines[1]

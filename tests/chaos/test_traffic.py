@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chaos.__main__ import seeds_of
+from chaos.__main__ import events_of, seeds_of, sink_of
 from chaos.traffic import Plan, plan_traffic
 from contracts.events import ChatCompleted, FeedbackSubmitted, FeedbackWithdrawn
 
@@ -57,3 +57,10 @@ def test_two_runs_of_a_seed_share_no_trace_and_no_request() -> None:
 )
 def test_seeds(text: str, seeds: list[int]) -> None:
     assert seeds_of(text) == seeds
+
+
+def test_mixed_seeds_write_in_bulk_but_every_fourth_that_has_fewer_events() -> None:
+    sinks = [sink_of(seed, "mixed") for seed in range(1, 9)]
+    assert sinks == ["auto", "auto", "auto", "rest"] * 2
+    assert [events_of(sink, 20_000) for sink in sinks[2:4]] == [20_000, 4_000]
+    assert {sink_of(seed, "rest") for seed in range(9)} == {"rest"}
