@@ -1,11 +1,12 @@
 """Traffic comes from seeds, has something of everything, and gives each run ids of its own."""
 
+import signal
 from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
 
-from chaos.__main__ import events_of, seeds_of, sink_of
+from chaos.__main__ import end_as_by_ctrl_c, events_of, seeds_of, sink_of
 from chaos.traffic import Plan, plan_traffic
 from contracts.events import ChatCompleted, FeedbackSubmitted, FeedbackWithdrawn
 
@@ -64,3 +65,14 @@ def test_mixed_seeds_write_in_bulk_but_every_fourth_that_has_fewer_events() -> N
     assert sinks == ["auto", "auto", "auto", "rest"] * 2
     assert [events_of(sink, 20_000) for sink in sinks[2:4]] == [20_000, 4_000]
     assert {sink_of(seed, "rest") for seed in range(9)} == {"rest"}
+
+
+def test_sigterm_ends_a_run_as_ctrl_c_does_and_a_second_one_does_not_disturb_it() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        end_as_by_ctrl_c()
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
