@@ -41,7 +41,8 @@ ASK_AGAIN_SECONDS: Final = 30
 
 _LOGGED: Final = frozenset({"logged", "already_there"})
 _OK: Final = 200
-_TOO_LARGE: Final = 413
+_TOO_MUCH: Final = (413, 500)
+"""Larger than something on the way takes, or one of the items is what the plugin stumbles over."""
 _REFUSED: Final = {401: "UNAUTHENTICATED", 403: FORBIDDEN}
 _STRANGE: Final = 400
 """The plugin, or something before it, cannot read the request: one by one it is seen which item that is."""
@@ -130,7 +131,7 @@ class MlflowBatchSink:
         answer = await self._threads.run(_post, [items[number] for number in part])
         if isinstance(answer, Away):
             return [answer] * len(part)
-        if answer == "too large" and len(part) > 1:
+        if answer == "too much" and len(part) > 1:
             middle = len(part) // 2
             halves = [await self._send(half, writes, items, until) for half in (part[:middle], part[middle:])]
             return [*halves[0], *halves[1]]
@@ -252,15 +253,15 @@ def ask() -> Plugin | Away | None:
 
 def _post(
     items: Sequence[bytes],
-) -> list[dict[str, str]] | Literal["too large", "not there", "strange"] | Away:
+) -> list[dict[str, str]] | Literal["too much", "not there", "strange"] | Away:
     body = b'{"items":[' + b",".join(items) + b"]}"
     try:
         response = _request("POST", f"{PATH}/assessments", body)
     except (MlflowException, RequestException) as error:
         return Away("mlflow", type(error).__name__)
     status = response.status_code
-    if status == _TOO_LARGE:
-        return "too large"
+    if status in _TOO_MUCH:
+        return "too much"
     if status in _NOT_THERE:
         return "not there"
     if status == _STRANGE:

@@ -61,7 +61,7 @@ _SETTINGS: Final[Mapping[str, object]] = {
     "request_lifetime_seconds": 28,
 }
 # One by one a batch of 100 takes a second.
-_BATCH: Final[Mapping[Sink, int]] = {"auto": 500, "rest": 100}
+_BATCH: Final[Mapping[Sink, int]] = {"auto": 200, "rest": 100}
 _MLFLOW_SECONDS: Final = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "5"}
 
 
