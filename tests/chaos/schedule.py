@@ -57,9 +57,10 @@ class _Habit:
 
 
 # A session ends after 6 s without a heartbeat: a freeze is drawn shorter and longer than that. MLflow and
-# Postgres share a lane, as MLflow cannot be started while its database is away; and what is held must not
-# be held for longer by another fault than a request may live; but as long as it takes until the killed
-# ones are missed (6 s), others have started, and have written something newer.
+# Postgres share a lane, as MLflow cannot be started while its database is away; faults of writes share it
+# too, as nothing is written meanwhile. What is held must not be held for longer by another fault than a
+# request may live; but as long as it takes until the killed ones are missed (6 s), others have started, and
+# have written something newer.
 _HABITS: Final[Mapping[Kind, _Habit]] = {
     "kill consumer": _Habit(5, 0.0, 3.0, CONSUMERS),
     "freeze consumer": _Habit(4, 3.0, 11.0, CONSUMERS),
@@ -81,10 +82,10 @@ _HABITS: Final[Mapping[Kind, _Habit]] = {
     "hold writes and kill": _Habit(6, 14.0, 17.0, ("mlflow",), ["mlflow", "stores"]),
     "add partitions": _Habit(1, 0.0, 0.0, (FEEDBACK_TOPIC,), ["partitions"]),
     "kill mlflow in a write": _Habit(4, 0.0, 1.0, ("mlflow",), ["mlflow", "stores"]),
-    "lose answers to writes": _Habit(4, 2.0, 6.0, ("mlflow",)),
+    "lose answers to writes": _Habit(4, 2.0, 6.0, ("mlflow",), ["mlflow", "stores"]),
     "take plugin away": _Habit(2, 1.0, 4.0, ("mlflow",), ["stores"]),
-    "hide plugin": _Habit(3, 1.0, 5.0, ("mlflow",)),
-    "refuse large": _Habit(4, 3.0, 8.0, ("mlflow",)),
+    "hide plugin": _Habit(3, 1.0, 5.0, ("mlflow",), ["mlflow", "stores"]),
+    "refuse large": _Habit(4, 3.0, 8.0, ("mlflow",), ["mlflow", "stores"]),
 }
 
 _ONCE: Final[frozenset[Kind]] = frozenset({"add partitions", "take plugin away"})
