@@ -55,7 +55,7 @@ test: install
 	.venv/bin/python -m pytest $(ARGS)
 
 chaos: install
-	PYTHONPATH=tests .venv/bin/python -m chaos --events $(EVENTS) --sink $(SINK) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
+	exec env PYTHONPATH=tests .venv/bin/python -m chaos --events $(EVENTS) --sink $(SINK) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)
 
 fuzz: install
 	FEEDBACK_FUZZ_RECORDS=$(RECORDS) FEEDBACK_FUZZ_SEED=$(or $(SEED),0) .venv/bin/python -m pytest tests/kafka/test_fuzz.py $(ARGS)
