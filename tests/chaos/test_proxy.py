@@ -5,7 +5,7 @@ import socket
 import socketserver
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
@@ -65,11 +65,15 @@ def ask(client: socket.socket, text: bytes) -> bytes:
     return client.recv(1000).strip()
 
 
-def wait_for(server: Shouter, text: bytes) -> None:
+def until(condition: Callable[[], object]) -> None:
     deadline = time.monotonic() + SOON
-    while text not in server.heard:
-        assert time.monotonic() < deadline, server.heard
+    while not condition():
+        assert time.monotonic() < deadline
         time.sleep(0.005)
+
+
+def wait_for(server: Shouter, text: bytes) -> None:
+    until(lambda: text in server.heard)
 
 
 def test_bytes_go_through(client: socket.socket) -> None:
@@ -205,11 +209,11 @@ def test_the_proxy_answers_large_requests_itself_until_healed(
     assert proxy.counts["write", "answered by the proxy"] == 1
 
 
-def test_it_is_told_what_became_of_each_request(server: Shouter, proxy: Proxy, client: socket.socket) -> None:
+def test_it_is_told_what_became_of_each_request(proxy: Proxy, client: socket.socket) -> None:
     assert [ask(client, b"PATCH"), ask(client, b"GET"), ask(client, b"PATCH")] == [b"PATCH", b"GET", b"PATCH"]
     proxy.swallow("hang")
     client.sendall(b"PATCH lost\n")
-    wait_for(server, b"PATCH lost")
+    until(lambda: proxy.counts["write", "answer lost"])
     proxy.heal()
     with pytest.raises(ConnectionResetError):
         client.recv(1000)
@@ -224,10 +228,7 @@ def test_a_request_that_is_cut_off_was_under_way() -> None:
         port = silent.getsockname()[1]
         with Proxy(port, kinds={"write": re.compile(b"PATCH")}) as mute, connect(mute) as client:
             client.sendall(b"PATCH\n")
-            deadline = time.monotonic() + SOON
-            while not mute.under_way("write"):
-                assert time.monotonic() < deadline
-                time.sleep(0.005)
+            until(lambda: mute.under_way("write"))
             mute.cut()
             assert mute.under_way("write") == 0
             assert mute.counts == {("write", "cut off"): 1}
