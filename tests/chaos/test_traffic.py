@@ -68,11 +68,13 @@ def test_mixed_seeds_write_in_bulk_but_every_fourth_that_has_fewer_events() -> N
 
 
 def test_sigterm_ends_a_run_as_ctrl_c_does_and_a_second_one_does_not_disturb_it() -> None:
-    before = signal.getsignal(signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # as in a shell's background
         end_as_by_ctrl_c()
         with pytest.raises(KeyboardInterrupt):
             signal.raise_signal(signal.SIGTERM)
         signal.raise_signal(signal.SIGTERM)
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
