@@ -128,10 +128,21 @@ class KafkaLog:
 
     def commits_end(self) -> dict[Place, int]:
         """Give where the log of commits ends now."""
-        return self.ends([_COMMITS])
+        return self._sure_ends(_COMMITS)
+
+    def _sure_ends(self, topic: str) -> dict[Place, int]:
+        """Give where each partition ends, asked again while leaders are being chosen, as in a new cluster."""
+        deadline = time.monotonic() + _ASK_SECONDS
+        while True:
+            try:
+                return self.ends([topic])
+            except KafkaException:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
 
     def _read(self, topic: str, start: Mapping[Place, int], take: Callable[[Message], T]) -> list[T]:
-        ends = {place: end for place, end in self.ends([topic]).items() if end > start.get(place, 0)}
+        ends = {place: end for place, end in self._sure_ends(topic).items() if end > start.get(place, 0)}
         if not ends:
             return []
         consumer = self._consumer("chaos-reader")
