@@ -1,8 +1,12 @@
 """FastStream's broker, with our consumer in it and a start that waits for what is away."""
 
+import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
+from types import TracebackType
 from typing import Any, Final
 
 import structlog
@@ -17,7 +21,7 @@ from consumers.lenient import CHUNK_BYTES, RawRecord
 from consumers.parked import ParkedDriver
 from consumers.steady import SteadyConsumer
 from consumers.waiting import WaitingConsumer
-from consumers.watchdog import Loop
+from consumers.watchdog import Lane, Loop
 from contracts.kafka import KafkaSettings
 from pipeline.patience import Patience, StoppedError
 
@@ -59,7 +63,7 @@ class PipelineBroker(KafkaBroker):
             client_id=kafka.client_id,
             consumer_only=True,
             allow_auto_create_topics=False,
-            graceful_timeout=shutdown_seconds,
+            graceful_timeout=None,  # `stop` waits, for all lanes together
             apply_types=False,
             logger=logging.getLogger("faststream"),
         )
@@ -68,30 +72,66 @@ class PipelineBroker(KafkaBroker):
         self._before_start = before_start
         self._fail = fail
         self._session_timeout_ms = session_timeout_ms
+        self._shutdown_seconds = shutdown_seconds
+        self._may_read = asyncio.Event()
+        self._under_way: set[asyncio.Future[None]] = set()
         self.started = False
         self._has_failed = False
         self._added: list[tuple[str, str, str, BatchSubscriber]] = []
 
     def loops(self) -> list[Loop]:
         """Give the loops that run now."""
-        return [
-            Loop(name, group, topic, subscriber.consumer, lane)
-            for lane, (name, group, topic, subscriber) in enumerate(self._added)
-            if subscriber.running and isinstance(subscriber.consumer, SteadyConsumer)
-        ]
+        lanes = Counter((name, topic) for name, _, topic, _ in self._added)
+        counted: Counter[tuple[str, str]] = Counter()
+        loops = []
+        for name, group, topic, subscriber in self._added:
+            counted[name, topic] += 1
+            if subscriber.running and isinstance(subscriber.consumer, SteadyConsumer):
+                lane = Lane(counted[name, topic], lanes[name, topic])
+                loops.append(Loop(name, group, topic, subscriber.consumer, lane))
+        return loops
 
     async def start(self) -> None:
-        """Start all subscribers, once what they need is there."""
+        """Start all subscribers, once what they need is there; none reads before all have joined.
+
+        Each that joins a group moves the partitions of the others: what they were reading would come again.
+        """
         try:
             await self._before_start()
-            await super().start()
+            await self.connect()
+            await asyncio.gather(*(subscriber.start() for *_, subscriber in self._added))
+            self.running = True
         except StoppedError:
             return
         except Exception as error:
             log.critical("start_failed", **described(error))
             self._fail(error)
             raise
+        self._may_read.set()
         self.started = True
+
+    async def stop(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        """Let all batches under way end, then leave the groups: who leaves moves the others' partitions."""
+        for *_, subscriber in self._added:
+            subscriber.running = False
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=self._shutdown_seconds)
+        await super().stop(exc_type, exc_val, exc_tb)
+
+    @contextmanager
+    def _batch(self) -> Iterator[None]:
+        ended = asyncio.get_running_loop().create_future()
+        self._under_way.add(ended)
+        try:
+            yield
+        finally:
+            self._under_way.discard(ended)
+            ended.set_result(None)
 
     async def _connect(self) -> Callable[..., Any]:
         await super()._connect()
@@ -101,6 +141,7 @@ class PipelineBroker(KafkaBroker):
             WaitingConsumer,
             kafka=self._kafka,
             patience=self._patience,
+            may_read=self._may_read,
             metadata_max_age_ms=_METADATA_MS,
             **options,
         )
@@ -138,7 +179,8 @@ class PipelineBroker(KafkaBroker):
             if not isinstance(consumer, SteadyConsumer) or self._has_failed:
                 return
             try:
-                await driver.handle(batch, consumer)
+                with self._batch():
+                    await driver.handle(batch, consumer)
             except Exception as error:  # noqa: BLE001 - FastStream would swallow it, and a later commit pass it
                 self._has_failed = True
                 log.critical("consumer_failed", consumer=driver.name, **described(error))

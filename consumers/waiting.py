@@ -1,5 +1,6 @@
 """A consumer that waits where Kafka refuses it, and goes on by itself once it is let in."""
 
+import asyncio
 from typing import Any, Final
 
 from aiokafka import TopicPartition
@@ -22,10 +23,18 @@ class WaitingConsumer(SteadyConsumer):
     for ever after one refused heartbeat, as its background task has died of it.
     """
 
-    def __init__(self, *args: Any, kafka: KafkaSettings, patience: Patience, **kwargs: Any) -> None:  # noqa: ANN401 - aiokafka's own
+    def __init__(
+        self,
+        *args: Any,  # noqa: ANN401 - aiokafka's own
+        kafka: KafkaSettings,
+        patience: Patience,
+        may_read: asyncio.Event,
+        **kwargs: Any,  # noqa: ANN401
+    ) -> None:
         super().__init__(*args, **kwargs)
         self._kafka = kafka
         self._patience = patience
+        self._may_read = may_read
         self._is_refused = False
 
     async def start(self) -> None:
@@ -53,7 +62,8 @@ class WaitingConsumer(SteadyConsumer):
     async def getmany(
         self, *partitions: TopicPartition, timeout_ms: int = 0, max_records: int | None = None
     ) -> dict[TopicPartition, list[RawRecord]]:
-        """Read a batch; nothing, after a pause, while Kafka refuses."""
+        """Read a batch, once we may; nothing, after a pause, while Kafka refuses."""
+        await self._may_read.wait()
         try:
             batch = await super().getmany(*partitions, timeout_ms=timeout_ms, max_records=max_records)
         except UnsupportedCodecError:

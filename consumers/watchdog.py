@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import structlog
 from aiokafka import TopicPartition
@@ -39,6 +39,16 @@ class StalledError(RuntimeError):
     """A consumer stands still."""
 
 
+class Lane(NamedTuple):
+    """Which of the loops of one topic in a process it is, and how many there are."""
+
+    number: int = 1
+    of: int = 1
+
+
+ONE_LANE: Final = Lane()
+
+
 @dataclass(frozen=True, slots=True)
 class Loop:
     """One subscriber's loop."""
@@ -47,12 +57,17 @@ class Loop:
     group: str
     topic: str
     consumer: SteadyConsumer
-    lane: int = 0
+    lane: Lane = ONE_LANE
 
     @property
-    def key(self) -> tuple[str, str, int]:
+    def key(self) -> tuple[str, str, Lane]:
         """Give what tells it from the others of its process."""
         return self.name, self.topic, self.lane
+
+    @property
+    def title(self) -> str:
+        """Give its name for people."""
+        return self.name if self.lane.of == 1 else f"{self.name}, lane {self.lane.number} of {self.lane.of}"
 
     @property
     def pulse(self) -> Pulse:
@@ -105,7 +120,7 @@ class Watchdog:
         self._fail = fail
         self._ask_after = min(_ASK_AFTER, seconds / 2)
         self._since_asked = 0.0
-        self._unserved: set[tuple[str, str, int]] = set()
+        self._unserved: set[tuple[str, str, Lane]] = set()
         self._is_away = False
         self.stalled: list[str] = []
 
@@ -165,7 +180,7 @@ class Watchdog:
             self._patience.missed("kafka", "it gives no records, and no answer to another connection")
 
     def _end(self, loop: Loop, stall: Stall) -> None:
-        what = f"{loop.name}: {stall.what}"
+        what = f"{loop.title}: {stall.what}"
         self.stalled.append(what)
         log.critical("stalled", what=what, **_since(stall.seconds))
         self._fail(StalledError(what))

@@ -44,7 +44,9 @@ NOW = datetime.now(UTC)
 async def settings(make_world: Callable[..., Settings]) -> Settings:
     """Settings of a world in which silent members, and their writes, are soon given up."""
     settings = make_world(
-        kafka_session_timeout_ms=SESSION_SECONDS * 1000, request_lifetime_seconds=SESSION_SECONDS
+        kafka_session_timeout_ms=SESSION_SECONDS * 1000,
+        request_lifetime_seconds=SESSION_SECONDS,
+        lanes=1,  # one member a process
     )
     await create_topics(settings)
     return settings
