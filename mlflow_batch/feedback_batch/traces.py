@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 from mlflow.store.tracking.dbmodels.models import SqlExperiment, SqlTraceInfo, SqlTraceMetadata, SqlTraceTag
+from mlflow.tracing.constant import TraceMetadataKey
 from sqlalchemy import Connection, Engine, case, func, select
 from sqlalchemy.exc import DBAPIError
 
@@ -54,7 +55,13 @@ class TraceFinder:
         self, connection: Connection, ids: Sequence[str], experiments: Sequence[int], asked: Resolve
     ) -> dict[str, Found]:
         rows = list(connection.execute(self._best(ids, experiments, asked.since_ms)))
-        said: dict[str, dict[str, str]] = {row.request_id: {} for row in rows}
+        # MLflow keeps the session in a column of its own, and shows it among the metadata.
+        said: dict[str, dict[str, str]] = {
+            row.request_id: {TraceMetadataKey.TRACE_SESSION: row.session_id}
+            if row.session_id is not None and TraceMetadataKey.TRACE_SESSION in asked.keys
+            else {}
+            for row in rows
+        }
         # Metadata over tags, as they cannot be changed later.
         for table in (SqlTraceTag, SqlTraceMetadata) if asked.keys else ():
             query = select(table.request_id, table.key, table.value).where(
@@ -93,6 +100,7 @@ class TraceFinder:
                 info.experiment_id,
                 info.status,
                 info.timestamp_ms,
+                info.session_id,
                 place.label("place"),
             )
             .where(*conditions)

@@ -11,7 +11,9 @@ from support.stack import Stack, make_experiment
 from consumers.settings import Settings
 from contracts.events import Segment
 from local.ports import free_port
+from pipeline.adapters.mlflow_batch import MlflowBatchSink, MlflowBatchTraces
 from pipeline.adapters.mlflow_client import MlflowThreads
+from pipeline.adapters.mlflow_rest import MlflowRestSink
 from pipeline.adapters.mlflow_traces import MlflowTraces
 from pipeline.memory import MemoryTraces
 from pipeline.outcomes import DependencyAwayError
@@ -26,7 +28,11 @@ class MemoryLibrary:
 
     def write(self, request_ids: list[str], metadata: Mapping[str, str] | None = None) -> dict[str, str]:
         said = metadata or {}
-        segment = {"user_id": said.get("mlflow.trace.user"), "environment": said.get("environment")}
+        segment = {
+            "session_id": said.get("mlflow.trace.session"),
+            "user_id": said.get("mlflow.trace.user"),
+            "environment": said.get("environment"),
+        }
         for request_id in request_ids:
             self.traces.traces[request_id] = a_chat(
                 request_id, new_id("tr"), completed_at=datetime.now(UTC), **segment
@@ -38,7 +44,7 @@ class MemoryLibrary:
 class RealLibrary:
     """MLflow and what an application writes there."""
 
-    traces: MlflowTraces
+    traces: Traces
     maker: TraceMaker
 
     def write(self, request_ids: list[str], metadata: dict[str, str] | None = None) -> dict[str, str]:
@@ -55,11 +61,18 @@ def real(world: Settings, threads: MlflowThreads, trace_maker: TraceMaker) -> Re
     return RealLibrary(MlflowTraces(world.mlflow_experiments, threads), trace_maker)
 
 
-@pytest.fixture(params=["memory", "real"])
+@pytest.fixture
+def bulk(world: Settings, threads: MlflowThreads, trace_maker: TraceMaker) -> RealLibrary:
+    sink = MlflowBatchSink(MlflowRestSink(threads), threads)
+    traces = MlflowTraces(world.mlflow_experiments, threads)
+    return RealLibrary(MlflowBatchTraces(traces, sink, threads), trace_maker)
+
+
+@pytest.fixture(params=["memory", "real", "bulk"])
 def library(request: pytest.FixtureRequest) -> Library:
     if request.param == "memory":
         return MemoryLibrary()
-    return request.getfixturevalue("real")  # type: ignore[no-any-return]
+    return request.getfixturevalue(request.param)  # type: ignore[no-any-return]
 
 
 async def found_by(traces: Traces, *request_ids: str, since: datetime | None = None) -> dict[str, str | None]:
@@ -90,10 +103,10 @@ async def test_a_search_goes_back_as_far_as_it_is_told(library: Library) -> None
 
 async def test_the_segment_is_read_from_the_trace(library: Library) -> None:
     key = new_id()
-    library.write([key], {"mlflow.trace.user": "u-1 'ü'", "environment": "staging"})
+    said = {"mlflow.trace.session": "s-1", "mlflow.trace.user": "u-1 'ü'", "environment": "staging"}
+    library.write([key], said)
     found = (await library.traces.search([key], since=None))[key]
-    assert (found.segment.user_id, found.segment.environment) == ("u-1 'ü'", "staging")
-    assert found.segment.region is None
+    assert found.segment == Segment(session_id="s-1", user_id="u-1 'ü'", environment="staging")
     assert found.client_request_id == key
 
 

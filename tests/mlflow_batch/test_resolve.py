@@ -12,17 +12,19 @@ def find(bulk: Bulk, traces: TraceOf, *ids: str, **given: object) -> dict[str, d
 
 def test_what_is_there_is_found_with_what_is_asked_for(bulk: Bulk, new_trace: TraceOf) -> None:
     request_id = new_id()
-    trace_id = new_trace(request_id, said={"region": "eu", "other": "x", "mlflow.trace.user": "anna"})
-    found = find(bulk, new_trace, request_id, "nobody's", keys=["region", "mlflow.trace.user", "none"])
+    ours = {"region": "eu", "mlflow.trace.user": "anna", "mlflow.trace.session": "s-1"}
+    trace_id = new_trace(request_id, said=ours | {"other": "x"})
+    found = find(bulk, new_trace, request_id, "nobody's", keys=[*ours, "none"])
     assert found == {
         request_id: {
             "trace_id": trace_id,
             "experiment_id": new_trace.experiment_id,
             "state": "OK",
             "timestamp_ms": AT,
-            "said": {"region": "eu", "mlflow.trace.user": "anna"},
+            "said": ours,
         }
     }
+    assert find(bulk, new_trace, request_id, keys=["region"])[request_id]["said"] == {"region": "eu"}
 
 
 def test_of_several_traces_the_newest_that_is_ok(bulk: Bulk, new_trace: TraceOf) -> None:
