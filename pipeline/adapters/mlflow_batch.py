@@ -40,14 +40,22 @@ ASK_AGAIN_SECONDS: Final = 30
 """How long a server without the plugin is written to one by one before it is asked again."""
 
 _LOGGED: Final = frozenset({"logged", "already_there"})
+_BEGIN: Final = b'{"items":['
+_END: Final = b"]}"
 _OK: Final = 200
-_TOO_MUCH: Final = (413, 500)
-"""Larger than something on the way takes, or one of the items is what the plugin stumbles over."""
+_TOO_LARGE: Final = 413
 _REFUSED: Final = {401: "UNAUTHENTICATED", 403: FORBIDDEN}
-_STRANGE: Final = 400
-"""The plugin, or something before it, cannot read the request: one by one it is seen which item that is."""
+_STRANGE: Final = (400, 500)
+"""The plugin, or something before it, stumbles over the request: one by one it is seen over which item."""
 _NOT_THERE: Final = (404, 405, 501)
 """MLflow has no such path, or the plugin is there and refuses this version of MLflow."""
+_NOT_LET_IN: Final = 403
+"""What some gateways say of a path that they do not know; the plugin itself says it of items alone."""
+_FEWEST: Final = {"too large": 1, "strange": 16}
+"""Up to so many are written one by one where even they get this answer; more are halved."""
+
+_Refusal = Literal["too large", "not there", "strange"]
+"""Of a whole request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +78,17 @@ class MlflowBatchSink:
     Args:
         rest: what writes to a server without the plugin.
         threads: where the synchronous client runs.
+        ask_again_seconds: how long a server without the plugin is written to before it is asked again.
 
     """
 
-    def __init__(self, rest: Sink, threads: MlflowThreads) -> None:
+    def __init__(
+        self, rest: Sink, threads: MlflowThreads, *, ask_again_seconds: float = ASK_AGAIN_SECONDS
+    ) -> None:
         self._rest = rest
         self._threads = threads
+        self._ask_again_seconds = ask_again_seconds
+        self._room = _Room(0, 0)
         self._plugin: Plugin | None = None
         self._ask_at = 0.0
         self._asking = asyncio.Lock()
@@ -90,10 +103,14 @@ class MlflowBatchSink:
         items: list[bytes | SinkOutcome] = [_encode(write) for write in writes]
         outcomes: list[SinkOutcome] = [NotBegun() if isinstance(item, bytes) else item for item in items]
         numbers = [number for number, item in enumerate(items) if isinstance(item, bytes)]
-        for part in _slices(numbers, items, plugin):
+        while numbers:
+            part = self._room.first_of(numbers, items)
             told = await self._send(part, writes, items, until)
             for number, outcome in zip(part, told, strict=True):
                 outcomes[number] = outcome
+            if all(isinstance(outcome, Away) for outcome in told):
+                break  # the others would wait as long for nothing, one after the other
+            numbers = numbers[len(part) :]
         return outcomes
 
     async def create(self, writes: Sequence[Write]) -> Sequence[bool]:
@@ -103,11 +120,15 @@ class MlflowBatchSink:
             return [False] * len(writes)
         items = [_encode(write) for write in writes]
         there = [False] * len(writes)
-        for part in _slices([n for n, item in enumerate(items) if isinstance(item, bytes)], items, plugin):
-            answer = await self._threads.run(_post, [items[number] for number in part])
-            if isinstance(answer, list) and len(answer) == len(part):
-                for number, said in zip(part, answer, strict=True):
-                    there[number] = said.get("status") in _LOGGED
+        numbers = [number for number, item in enumerate(items) if isinstance(item, bytes)]
+        while numbers:
+            part = self._room.first_of(numbers, items)
+            numbers = numbers[len(part) :]
+            answer = await self._post([items[number] for number in part])
+            if not isinstance(answer, list):
+                break  # whatever it is, `log` deals with it
+            for number, said in zip(part, answer, strict=True):
+                there[number] = said.get("status") in _LOGGED
         return there
 
     async def plugin(self) -> Plugin | Away | None:
@@ -117,10 +138,16 @@ class MlflowBatchSink:
                 found = await self._threads.run(ask)
                 if isinstance(found, Away):
                     return found
-                self._ask_at = time.monotonic() + ASK_AGAIN_SECONDS
-                self._plugin = found
-                say_sink(found)
+                self.found(found)
             return self._plugin
+
+    def found(self, plugin: Plugin | None) -> None:
+        """Note what the server has; None also when it no longer has what it had."""
+        self._ask_at = time.monotonic() + self._ask_again_seconds
+        self._plugin = plugin
+        if plugin is not None:
+            self._room = _Room(plugin.max_items, plugin.max_bytes)
+        say_sink(plugin)
 
     async def _send(
         self, part: Sequence[int], writes: Sequence[Write], items: Sequence[Any], until: float
@@ -128,22 +155,69 @@ class MlflowBatchSink:
         if time.monotonic() >= until:
             return [NotBegun()] * len(part)
         asked = [writes[number] for number in part]
-        answer = await self._threads.run(_post, [items[number] for number in part])
-        if isinstance(answer, Away):
-            return [answer] * len(part)
-        if answer == "too much" and len(part) > 1:
-            middle = len(part) // 2
-            halves = [await self._send(half, writes, items, until) for half in (part[:middle], part[middle:])]
-            return [*halves[0], *halves[1]]
-        if answer == "not there":
-            # The server was replaced by one without the plugin: until it comes back, one by one.
-            self._plugin, self._ask_at = None, time.monotonic() + ASK_AGAIN_SECONDS
-            say_sink(None)
-        if isinstance(answer, str):
+        if self._plugin is None:
             return await self._rest.log(asked, until=until)
-        if len(answer) != len(part):
-            return [Away("mlflow", "an answer that is not our plugin's")] * len(part)
-        return [_outcome(write, said) for write, said in zip(asked, answer, strict=True)]
+        answer = await self._post([items[number] for number in part])
+        match answer:
+            case list():
+                return [_outcome(write, said) for write, said in zip(asked, answer, strict=True)]
+            case Away():
+                return [answer] * len(part)
+            case "too large" | "strange" if len(part) > _FEWEST[answer]:
+                middle = len(part) // 2
+                first = await self._send(part[:middle], writes, items, until)
+                return [*first, *await self._send(part[middle:], writes, items, until)]
+        return await self._rest.log(asked, until=until)
+
+    async def _post(self, sent: Sequence[Any]) -> list[dict[str, str]] | _Refusal | Away:
+        """Send one request, and learn from its answer."""
+        answer = await self._threads.run(_post, sent)
+        match answer:
+            case list() if len(answer) == len(sent):
+                self._room.was_answered()
+            case list():
+                return Away("mlflow", "an answer that is not our plugin's")
+            case Away():
+                self._room.was_not_answered(len(sent))
+            case "too large" if len(sent) > 1:
+                self._room.was_too_large(_size(sent))
+            case "not there" if self._plugin is not None:
+                # The server was replaced by one without the plugin: until it comes back, one by one.
+                self.found(None)
+        return answer
+
+
+class _Room:
+    """How much goes into one request: what the plugin takes, or less, as the answers have shown.
+
+    Something before it may take less bytes; and where answers do not come in time, fewer items may do.
+    """
+
+    def __init__(self, items: int, size: int) -> None:
+        self._most_items = items
+        self._items = items
+        self._size = size
+
+    def first_of(self, numbers: Sequence[int], items: Sequence[Any]) -> Sequence[int]:
+        """Give those that go into the next request, at least one."""
+        size = _size([items[numbers[0]]])
+        for count, number in enumerate(numbers[1 : self._items], 1):
+            size += len(items[number]) + 1
+            if size > self._size:
+                return numbers[:count]
+        return numbers[: self._items]
+
+    def was_answered(self) -> None:
+        """Note that a request was answered."""
+        self._items = min(self._items + self._items // 4 + 1, self._most_items)
+
+    def was_not_answered(self, count: int) -> None:
+        """Note that a request of so many items was not."""
+        self._items = max(1, min(self._items, count // 2))
+
+    def was_too_large(self, size: int) -> None:
+        """Note that a request of so many bytes was refused."""
+        self._size = min(self._size, size // 2)
 
 
 class MlflowBatchTraces:
@@ -179,13 +253,15 @@ class MlflowBatchTraces:
             told = await self._threads.run(_resolve, some, locations, since)
             if isinstance(told, Away):
                 raise DependencyAwayError(told.dependency, f"search: {advise(told.detail)}")
-            found |= told if told is not None else await self._traces.search(some, since=since)
+            if told == "not there":
+                self._sink.found(None)
+            found |= await self._traces.search(some, since=since) if isinstance(told, str) else told
         return found
 
 
 def _resolve(
     ids: Sequence[str], locations: Sequence[str], since: datetime | None
-) -> dict[str, Chat] | Away | None:
+) -> dict[str, Chat] | _Refusal | Away:
     body = pydantic_core.to_json(
         {
             "client_request_ids": ids,
@@ -194,18 +270,13 @@ def _resolve(
             "keys": sorted({*KEYS, *KEYS.values()}),
         }
     )
-    try:
-        response = _request("POST", f"{PATH}/resolve", body)
-    except (MlflowException, RequestException) as error:
-        return Away("mlflow", type(error).__name__)
-    if response.status_code in _NOT_THERE:
-        return None
-    if response.status_code != _OK:
-        return Away("mlflow", _REFUSED.get(response.status_code, f"answered {response.status_code}"))
+    answer = _answer_to("resolve", body)
+    if not isinstance(answer, Response):
+        return answer
     try:
         return {
             request_id: chat_of(request_id, said["trace_id"], said["timestamp_ms"], said["said"])
-            for request_id, said in pydantic_core.from_json(response.content)["traces"].items()
+            for request_id, said in pydantic_core.from_json(answer.content)["traces"].items()
         }
     except (ValueError, TypeError, KeyError, AttributeError):
         return Away("mlflow", "an answer that is not our plugin's")
@@ -236,10 +307,10 @@ def ask() -> Plugin | Away | None:
         response = _request("GET", PATH)
     except (MlflowException, RequestException) as error:
         return Away("mlflow", type(error).__name__)
-    if response.status_code in _NOT_THERE:
+    if response.status_code in (*_NOT_THERE, _NOT_LET_IN):
         return None
     if response.status_code != _OK:
-        return Away("mlflow", _REFUSED.get(response.status_code, f"answered {response.status_code}"))
+        return _away(response)
     try:
         said = pydantic_core.from_json(response.content)
         if said["protocol"] != PROTOCOL:
@@ -248,31 +319,40 @@ def ask() -> Plugin | Away | None:
             str(said["backend"]), str(said["mlflow"]), int(said["max_items"]), int(said["max_bytes"])
         )
     except (ValueError, TypeError, KeyError):
-        return Away("mlflow", "an answer that is not MLflow's")
+        return None  # such as the page that some proxies give for every path
 
 
 def _post(
     items: Sequence[bytes],
-) -> list[dict[str, str]] | Literal["too much", "not there", "strange"] | Away:
-    body = b'{"items":[' + b",".join(items) + b"]}"
+) -> list[dict[str, str]] | _Refusal | Away:
+    answer = _answer_to("assessments", _BEGIN + b",".join(items) + _END)
+    if not isinstance(answer, Response):
+        return answer
     try:
-        response = _request("POST", f"{PATH}/assessments", body)
-    except (MlflowException, RequestException) as error:
-        return Away("mlflow", type(error).__name__)
-    status = response.status_code
-    if status in _TOO_MUCH:
-        return "too much"
-    if status in _NOT_THERE:
-        return "not there"
-    if status == _STRANGE:
-        return "strange"
-    if status != _OK:
-        return Away("mlflow", _REFUSED.get(status, f"answered {status}"))
-    try:
-        outcomes: list[dict[str, str]] = pydantic_core.from_json(response.content)["outcomes"]
+        outcomes: list[dict[str, str]] = pydantic_core.from_json(answer.content)["outcomes"]
     except (ValueError, TypeError, KeyError):
         return Away("mlflow", "an answer that is not our plugin's")
     return outcomes
+
+
+def _answer_to(path: str, body: bytes) -> Response | _Refusal | Away:
+    try:
+        response = _request("POST", f"{PATH}/{path}", body)
+    except (MlflowException, RequestException) as error:
+        return Away("mlflow", type(error).__name__)
+    status = response.status_code
+    if status == _TOO_LARGE:
+        return "too large"
+    if status in _NOT_THERE:
+        return "not there"
+    if status in _STRANGE:
+        return "strange"
+    return response if status == _OK else _away(response)
+
+
+def _away(response: Response) -> Away:
+    status = response.status_code
+    return Away("mlflow", _REFUSED.get(status, f"answered {status}"))
 
 
 def _request(method: str, path: str, body: bytes | None = None) -> Response:
@@ -316,17 +396,8 @@ def _item(write: Write) -> dict[str, object]:
     }
 
 
-def _slices(numbers: Sequence[int], items: Sequence[Any], plugin: Plugin) -> list[list[int]]:
-    slices: list[list[int]] = []
-    size = 0
-    for number in numbers:
-        length = len(items[number]) + 1
-        if not slices or len(slices[-1]) >= plugin.max_items or size + length > plugin.max_bytes - 64:
-            slices.append([])
-            size = 0
-        slices[-1].append(number)
-        size += length
-    return slices
+def _size(items: Sequence[bytes]) -> int:
+    return len(_BEGIN) + sum(len(item) + 1 for item in items) + len(_END)
 
 
 def _outcome(write: Write, said: Mapping[str, str]) -> SinkOutcome:
