@@ -37,13 +37,17 @@ _RESET: Final = struct.pack("ii", 1, 0)
 
 @dataclass(slots=True)
 class Held:
-    """Requests that are held back: ``caught`` once there is one, on their way again after ``release()``."""
+    """Requests that are held back: ``caught`` once there is one, on their way again after ``release()``.
+
+    ``said`` is what the server answers to them, whether their client is still there or not.
+    """
 
     match: re.Pattern[bytes]
     loop: asyncio.AbstractEventLoop
     left: int = 1
     lines: list[str] = field(default_factory=list)
     caught: threading.Event = field(default_factory=threading.Event)
+    said: list[bytes] = field(default_factory=list)
     _go: asyncio.Event = field(default_factory=asyncio.Event)
 
     def release(self) -> None:
@@ -73,7 +77,7 @@ class _Connection:
     asked: str = ""
     """The kind of the request that is under way."""
     has_lost: bool = False
-    was_held: bool = False
+    held: Held | None = None
     has_left: bool = False
     """The client hears no answer any more."""
     has_no_server: bool = False
@@ -260,7 +264,7 @@ class Proxy:
             held = self._held
             if held is not None and held.left and held.match.search(data):
                 held.left -= 1
-                connection.was_held = True
+                connection.held = held
                 self._count(kind, "held")
                 data += await _rest_of(reader, data)
                 await held.hold(data)
@@ -273,13 +277,15 @@ class Proxy:
                 break
         connection.has_left = True
         # A web server drops a request whose client has hung up; what a buffering proxy sends late stands.
-        if not connection.was_held:
+        if connection.held is None:
             _end_of_stream(connection.server)
         if connection.late_answer is not None:
             await connection.late_answer
 
     async def _replies(self, connection: _Connection, reader: asyncio.StreamReader) -> None:
         while data := await _read(reader):
+            if connection.held is not None:
+                connection.held.said.append(data)
             if self._delay:
                 await asyncio.sleep(self._delay)
             swallow = self._swallow if not self._swallowed or connection.asked in self._swallowed else None
@@ -307,14 +313,15 @@ class Proxy:
     async def _reconnect(self, connection: _Connection) -> None:
         _reset(connection.server)
         reader, connection.server = await asyncio.open_connection(*self._upstream, limit=_CHUNK)
-        connection.late_answer = asyncio.create_task(_drain(reader))
+        connection.late_answer = asyncio.create_task(_drain(reader, connection.held))
         self._pumps.add(connection.late_answer)
         connection.late_answer.add_done_callback(self._pumps.discard)
 
 
-async def _drain(reader: asyncio.StreamReader) -> None:
-    while await _read(reader):
-        pass
+async def _drain(reader: asyncio.StreamReader, held: Held | None) -> None:
+    while data := await _read(reader):
+        if held is not None:
+            held.said.append(data)
 
 
 async def _rest_of(reader: asyncio.StreamReader, data: bytes) -> bytes:

@@ -1,4 +1,7 @@
-"""A proxy holds one write back until its sender is dead and a newer version stands: it does not win."""
+"""A proxy holds one write back until its sender is dead and a newer version stands: it does not win.
+
+Over REST it stands for a while, and the newest is written again; in bulk it never does.
+"""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -40,12 +43,12 @@ def version(settings: Settings, value: str, second: int, *, number: int = 0) -> 
     )
 
 
-def withdrawal(settings: Settings, second: int) -> FeedbackWithdrawn:
+def withdrawal(settings: Settings, second: int, *, name: str = "helpful") -> FeedbackWithdrawn:
     return FeedbackWithdrawn(
         client_request_id=request_id(settings, 0),
         source=ANNA,
         submitted_at=NOW + timedelta(seconds=second),
-        names=(AssessmentRef(name="helpful"),),
+        names=(AssessmentRef(name=name),),
     )
 
 
@@ -59,6 +62,10 @@ async def one_partition(make_world: Callable[..., Settings]) -> Settings:
     settings = make_world(topic_partitions=1, request_lifetime_seconds=LIFETIME)
     await create_topics(settings)
     return settings
+
+
+async def are_told(settings: Settings, *events: Event) -> bool:
+    return {event.event_id for event in events} <= {r.event_id for r in await receipts(settings)}
 
 
 def is_owner(running: Running) -> bool:
@@ -78,12 +85,12 @@ async def test_a_write_that_was_held_back_does_not_stand(
     write_traces(settings, 2)
     with ExitStack() as ending:
         proxy = ending.enter_context(Proxy(urlsplit(settings.mlflow_tracking_uri).port or 0))
-        consumers = ending.enter_context(Consumers(settings, tmp_path))
         environment = {
             "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{proxy.port}",
             "FEEDBACK_KAFKA_SESSION_TIMEOUT_MS": "6000",
         }
-        both = [await consumers.start("all", ready=True, **environment) for _ in range(2)]
+        consumers = ending.enter_context(Consumers(settings, tmp_path, **environment))
+        both = [await consumers.start("all") for _ in range(2)]
         async with FeedbackPublisher(settings.kafka, settings.topics) as publisher:
             if before:
                 await publisher.publish(version(settings, before, 0))
@@ -99,11 +106,11 @@ async def test_a_write_that_was_held_back_does_not_stand(
             owner.kill()
             last: Event = version(settings, newest, 2) if newest else withdrawal(settings, 2)
             await publisher.publish(last)
-
-            async def newest_is_told() -> bool:
-                return last.event_id in {receipt.event_id for receipt in await receipts(settings)}
-
-            await wait_until(newest_is_told, seconds=LIFETIME - 2, what="the other has settled the newest")
+            await wait_until(
+                lambda: are_told(settings, last),
+                seconds=LIFETIME - 2,
+                what="the other has settled the newest",
+            )
         expected = [newest, "another"] if newest else ["another"]
         assert held_values(settings) == expected
         held.release()
@@ -116,3 +123,47 @@ async def test_a_write_that_was_held_back_does_not_stand(
     assert told == (
         {"logged": 3, "superseded": 1} if newest else {"logged": 1, "superseded": 1, "withdrawn": 1}
     )
+
+
+async def test_a_bulk_write_that_was_held_back_changes_nothing(
+    one_partition: Settings, tmp_path: Path
+) -> None:
+    """An edit over an edit and a create after a withdrawal, in one request."""
+    settings = one_partition
+    write_traces(settings, 2)
+    with ExitStack() as ending:
+        proxy = ending.enter_context(Proxy(urlsplit(settings.mlflow_tracking_uri).port or 0))
+        environment = {
+            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{proxy.port}",
+            "FEEDBACK_KAFKA_SESSION_TIMEOUT_MS": "6000",
+            "FEEDBACK_MLFLOW_SINK": "auto",
+        }
+        consumers = ending.enter_context(Consumers(settings, tmp_path, **environment))
+        both = [await consumers.start("all") for _ in range(2)]
+        async with FeedbackPublisher(settings.kafka, settings.topics) as publisher:
+            await publisher.publish(version(settings, "first", 0), version(settings, "another", 0, number=1))
+            await wait_until(
+                lambda: held_values(settings) == ["first", "another"], seconds=30, what="it is logged"
+            )
+            await wait_until(lambda: any(map(is_owner, both)), seconds=5, what="somebody owns the partition")
+            (owner,) = filter(is_owner, both)
+
+            held = proxy.hold(b"/feedback-batch/assessments HTTP")
+            late = version(settings, "late edit", 1)
+            created = AssessmentInput(name="created", value="late create")
+            await publisher.publish(late.model_copy(update={"assessments": (*late.assessments, created)}))
+            await wait_until(held.caught.is_set, seconds=10, what="the write is held back")
+            owner.kill()
+            last: list[Event] = [version(settings, "newest", 2), withdrawal(settings, 2, name="created")]
+            await publisher.publish(*last)
+            await wait_until(
+                lambda: are_told(settings, *last),
+                seconds=LIFETIME - 2,
+                what="the other has settled the newest",
+            )
+        held.release()
+        await wait_until(
+            lambda: b"".join(held.said).count(b'"superseded"') == 2, seconds=5, what="the late one arrives"
+        )
+        assert held_values(settings) == ["newest", "another"]
+    assert outcomes(await receipts(settings)) == {"logged": 3, "superseded": 2, "withdrawn": 1}

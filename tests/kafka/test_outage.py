@@ -120,10 +120,12 @@ async def watch(running: Running, part: Dependency, seconds: float) -> float:
 
 
 @pytest.mark.timeout(OUTAGE + DRAINED + 120)
-@pytest.mark.parametrize("part", ["mlflow", "postgres", "kafka"])
-async def test_what_is_away_is_waited_for(own: Stack, part: Dependency, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("part", "sink"), [("mlflow", "rest"), ("mlflow", "auto"), ("postgres", "rest"), ("kafka", "auto")]
+)
+async def test_what_is_away_is_waited_for(own: Stack, part: Dependency, sink: str, tmp_path: Path) -> None:
     assert own.home is not None
-    settings = make_settings(own)
+    settings = make_settings(own, mlflow_sink=sink)
     await create_topics(settings)
     write_traces(settings, CHATS)
     with Consumers(settings, tmp_path) as consumers:
@@ -142,7 +144,7 @@ async def test_what_is_away_is_waited_for(own: Stack, part: Dependency, tmp_path
         assert running.process.poll() is None
 
     print(  # noqa: T201 - the figures, for pytest -s
-        f"{part}: away {OUTAGE:.0f} s, {len(sent.published)} events, resumed after {resumed:.1f} s, "
+        f"{part}, {sink}: away {OUTAGE:.0f} s, {len(sent.published)} events, resumed after {resumed:.1f} s, "
         f"RSS {before:.0f} → {most:.0f} MB"
     )
     assert resumed < RESUMED_SECONDS

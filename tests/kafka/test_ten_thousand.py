@@ -1,6 +1,7 @@
 """500 chats, 10,000 feedback events of many users, 5 % of them doubled, in random order across topics."""
 
 import random
+import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -33,8 +34,9 @@ SOURCES = ["HUMAN", "LLM_JUDGE", "CODE"]
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize(("sink", "name"), [("rest", "mlflow_rest"), ("auto", "mlflow_batch")])
 async def test_each_feedback_is_one_assessment(
-    settings: Settings, publisher: FeedbackPublisher, consumers: Consumers
+    settings: Settings, publisher: FeedbackPublisher, consumers: Consumers, sink: str, name: str
 ) -> None:
     randomness = random.Random(20_260)
     traces = write_traces(settings, CHATS)
@@ -53,7 +55,7 @@ async def test_each_feedback_is_one_assessment(
     randomness.shuffle(everything)
 
     await consumers.start("chats")
-    await consumers.start("feedback")
+    running = await consumers.start("feedback", FEEDBACK_MLFLOW_SINK=sink)
     for start in range(0, len(everything), 1000):
         await publisher.publish(*everything[start : start + 1000])
     await wait_until_settled(settings, seconds=400)
@@ -76,6 +78,7 @@ async def test_each_feedback_is_one_assessment(
         assert item["metadata"]["session_id"] == f"s-{number % CHATS}"
     assert outcomes(await receipts(settings)) == Counter(logged=EVENTS - DOUBLED)
     assert await dead_letters(settings) == []
+    assert set(re.findall(r'"sink": "(\w+)"', running.log.read_text())) == {name}
 
 
 def _feedback(number: int, request_id: str) -> FeedbackSubmitted:
