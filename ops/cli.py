@@ -22,7 +22,7 @@ from contracts.cli import app as contracts_app
 from contracts.kafka_refusals import explain
 from local.cli import app as local_app
 from local.errors import LocalStackError
-from ops.errors import DemoError, TopicError
+from ops.errors import DemoError, TopicError, WorkersError
 from ops.topics import create_topics, describe_topics
 from pipeline.outcomes import DependencyAwayError
 
@@ -71,10 +71,18 @@ def run(
             help="chats: the join index; feedback: into MLflow; retries: what is parked; all: in one process."
         ),
     ],
+    *,
+    workers: Annotated[
+        int, typer.Option(min=1, max=64, help="Processes on this machine; each has its own HTTP port.")
+    ] = 1,
+    ends_with_stdin: Annotated[bool, typer.Option("--end-with-stdin", hidden=True)] = False,
 ) -> None:
-    """Run consumers until SIGTERM; start more processes to share the partitions."""
+    """Run consumers until SIGTERM; start more processes, here or elsewhere, to share the partitions."""
     # Heard from now on, before the imports that take a second, as a clean end.
     signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(0))
+    if workers > 1:
+        _run_workers(name, workers)
+        return
     with told():
         from consumers.app import ConsumerEndedError, serve  # noqa: PLC0415 - MLflow's client takes a second to import
         from consumers.bootstrap import ALL, ConsumerName  # noqa: PLC0415
@@ -83,11 +91,26 @@ def run(
 
         settings = load_settings()
         configure_logs(settings)
+        if ends_with_stdin:
+            from ops.workers import end_with_stdin  # noqa: PLC0415
+
+            end_with_stdin(settings)
         names = ALL if name is RunName.ALL else cast("tuple[ConsumerName, ...]", (name.value,))
         try:
             run_async(serve(settings, names))
         except ConsumerEndedError as error:
             _fail(str(error))
+
+
+def _run_workers(name: RunName, count: int) -> None:
+    with told():
+        from consumers.logs import configure_logs  # noqa: PLC0415 - not needed for --help
+        from ops.workers import run_workers  # noqa: PLC0415
+
+        settings = load_settings()
+        configure_logs(settings)
+        if not asyncio.run(run_workers(name.value, settings, count)):
+            _fail("a worker ended by an error; the log says which, and why")
 
 
 @app.command()
@@ -197,7 +220,7 @@ def told() -> Iterator[None]:
         yield
     except SettingsError as error:
         _fail(f"settings: {error}")
-    except (TopicError, DemoError, LocalStackError) as error:
+    except (TopicError, DemoError, WorkersError, LocalStackError) as error:
         _fail(str(error))
     except ModuleNotFoundError as error:
         _fail(f"this command needs the package {error.name}: pip install 'feedback-pipeline[local]'")

@@ -7,3 +7,7 @@ class TopicError(RuntimeError):
 
 class DemoError(RuntimeError):
     """The demo cannot go on; the message says why and where the log is."""
+
+
+class WorkersError(Exception):
+    """Workers cannot be started as they are asked for."""

@@ -77,15 +77,22 @@ class Consumers:
             if running.process.poll() is None:
                 running.kill()
 
-    async def start(self, name: str = "all", *, ready: bool = True, **environment: str) -> Running:
+    async def start(
+        self,
+        name: str = "all",
+        *arguments: str,
+        ready: bool = True,
+        port: int | None = None,
+        **environment: str,
+    ) -> Running:
         """Start one process, and wait until it is ready."""
-        port = free_port()
+        port = free_port() if port is None else port
         log = self._folder / f"{name}-{len(self._started)}.log"
         variables = to_environment(self._settings) | {"FEEDBACK_HTTP_PORT": str(port)}
         variables |= self._environment | environment
         with log.open("wb") as out:
             process = subprocess.Popen(  # noqa: ASYNC220 - it is started, not awaited
-                [sys.executable, "-m", "ops.cli", "run", name],
+                [sys.executable, "-m", "ops.cli", "run", name, *arguments],
                 env=os.environ | variables,
                 stdout=out,
                 stderr=out,

@@ -30,7 +30,9 @@ def test_operations_names_no_setting_that_does_not_exist() -> None:
 
 
 def test_every_log_line_that_tells_of_a_fault_is_in_operations_and_no_other() -> None:
-    sources = [path.read_text() for name in ("consumers", "pipeline") for path in (ROOT / name).rglob("*.py")]
+    sources = [
+        path.read_text() for name in ("consumers", "pipeline", "ops") for path in (ROOT / name).rglob("*.py")
+    ]
     told = {
         found for text in sources for found in re.findall(r'log\.(?:warning|critical)[(,]\s*"(\w+)"', text)
     }
