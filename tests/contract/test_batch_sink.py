@@ -204,6 +204,20 @@ async def test_a_reply_that_is_lost_after_the_commit(
     assert held(world, sink, trace_id) == values(40)
 
 
+async def test_a_first_try_whose_reply_is_lost_is_left_to_the_next(
+    front: Front, sink: MlflowBatchSink, trace_id: str
+) -> None:
+    writes = writes_of(trace_id, 40)
+    front.decide = lose_writes
+    assert list(await sink.create(writes)) == [False] * 40
+    front.decide = answers(404, PATH)
+    assert list(await sink.create(writes)) == [False] * 40
+    assert len(front.requests(BULK)) == 2
+    assert front.requests(ONE_BY_ONE) == []
+    front.decide = pass_on
+    assert await log(sink, writes) == logged(writes)
+
+
 async def test_requests_that_take_too_long_become_smaller_and_grow_again(
     front: Front, sink: MlflowBatchSink, trace_id: str
 ) -> None:

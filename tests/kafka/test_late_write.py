@@ -52,6 +52,11 @@ def withdrawal(settings: Settings, second: int, *, name: str = "helpful") -> Fee
     )
 
 
+def with_created(event: FeedbackSubmitted, value: str) -> FeedbackSubmitted:
+    created = AssessmentInput(name="created", value=value)
+    return event.model_copy(update={"assessments": (*event.assessments, created)})
+
+
 def held_values(settings: Settings) -> list[object]:
     return sorted((value_of(item) for item in assessments(settings)), key=lambda value: value == "another")
 
@@ -141,20 +146,23 @@ async def test_a_bulk_write_that_was_held_back_changes_nothing(
         consumers = ending.enter_context(Consumers(settings, tmp_path, **environment))
         both = [await consumers.start("all") for _ in range(2)]
         async with FeedbackPublisher(settings.kafka, settings.topics) as publisher:
-            await publisher.publish(version(settings, "first", 0), version(settings, "another", 0, number=1))
+            # Known both, as what nobody has seen before is written by itself.
+            await publisher.publish(
+                with_created(version(settings, "first", 0), "gone"), version(settings, "another", 0, number=1)
+            )
+            await wait_until(lambda: len(held_values(settings)) == 3, seconds=30, what="it is logged")
+            await publisher.publish(withdrawal(settings, 1, name="created"))
             await wait_until(
-                lambda: held_values(settings) == ["first", "another"], seconds=30, what="it is logged"
+                lambda: held_values(settings) == ["first", "another"], seconds=30, what="it is withdrawn"
             )
             await wait_until(lambda: any(map(is_owner, both)), seconds=5, what="somebody owns the partition")
             (owner,) = filter(is_owner, both)
 
             held = proxy.hold(b"/feedback-batch/assessments HTTP")
-            late = version(settings, "late edit", 1)
-            created = AssessmentInput(name="created", value="late create")
-            await publisher.publish(late.model_copy(update={"assessments": (*late.assessments, created)}))
+            await publisher.publish(with_created(version(settings, "late edit", 2), "late create"))
             await wait_until(held.caught.is_set, seconds=10, what="the write is held back")
             owner.kill()
-            last: list[Event] = [version(settings, "newest", 2), withdrawal(settings, 2, name="created")]
+            last: list[Event] = [version(settings, "newest", 3), withdrawal(settings, 3, name="created")]
             await publisher.publish(*last)
             await wait_until(
                 lambda: are_told(settings, *last),
@@ -166,4 +174,4 @@ async def test_a_bulk_write_that_was_held_back_changes_nothing(
             lambda: b"".join(held.said).count(b'"superseded"') == 2, seconds=5, what="the late one arrives"
         )
         assert held_values(settings) == ["newest", "another"]
-    assert outcomes(await receipts(settings)) == {"logged": 3, "superseded": 2, "withdrawn": 1}
+    assert outcomes(await receipts(settings)) == {"logged": 4, "superseded": 2, "withdrawn": 2}
