@@ -55,13 +55,7 @@ class TraceFinder:
         self, connection: Connection, ids: Sequence[str], experiments: Sequence[int], asked: Resolve
     ) -> dict[str, Found]:
         rows = list(connection.execute(self._best(ids, experiments, asked.since_ms)))
-        # MLflow keeps the session in a column of its own, and shows it among the metadata.
-        said: dict[str, dict[str, str]] = {
-            row.request_id: {TraceMetadataKey.TRACE_SESSION: row.session_id}
-            if row.session_id is not None and TraceMetadataKey.TRACE_SESSION in asked.keys
-            else {}
-            for row in rows
-        }
+        said: dict[str, dict[str, str]] = {row.request_id: {} for row in rows}
         # Metadata over tags, as they cannot be changed later.
         for table in (SqlTraceTag, SqlTraceMetadata) if asked.keys else ():
             query = select(table.request_id, table.key, table.value).where(
@@ -70,6 +64,11 @@ class TraceFinder:
             for trace_id, key, value in connection.execute(query):
                 if value is not None:
                     said[trace_id][key] = value
+        if (session := TraceMetadataKey.TRACE_SESSION) in asked.keys:
+            # MLflow keeps it in a column of its own, and shows it among the metadata.
+            for row in rows:
+                if row.session_id is not None:
+                    said[row.request_id][session] = row.session_id
         return {
             row.client_request_id: Found(
                 row.request_id, str(row.experiment_id), row.status, row.timestamp_ms, said[row.request_id]
