@@ -11,9 +11,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import mlflow
 import psutil
 import pytest
+from mlflow.tracking._tracking_service.utils import _use_tracking_uri
 from support.consumers import Consumers, Running
 from support.stack import Stack, make_settings
 from support.waiting import wait_until
@@ -49,10 +49,8 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A stack whose parts may be killed."""
     home = tmp_path_factory.mktemp("killed-stack")
     addresses = local_stack.up(home)
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(addresses.mlflow)
-    yield Stack(addresses.kafka, addresses.postgres, addresses.mlflow, home)
-    mlflow.set_tracking_uri(before)
+    with _use_tracking_uri(addresses.mlflow):
+        yield Stack(addresses.kafka, addresses.postgres, addresses.mlflow, home)
     local_stack.down(home, purge=True)
 
 
