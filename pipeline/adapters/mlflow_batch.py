@@ -36,7 +36,7 @@ _log = structlog.get_logger(__name__)
 
 PATH: Final = "/api/3.0/mlflow/feedback-batch"
 PROTOCOL: Final = 1
-ASK_AGAIN_SECONDS: Final = 30
+ASK_AGAIN_SECONDS: Final = 10
 """How long a server without the plugin is written to one by one before it is asked again."""
 
 _LOGGED: Final = frozenset({"logged", "already_there"})

@@ -3,7 +3,7 @@
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,11 +13,10 @@ import mlflow
 import pytest
 from support.samples import SECRET, a_draft, a_version
 
-from pipeline.adapters.mlflow_batch import MlflowBatchSink
 from pipeline.adapters.mlflow_client import PROBE, MlflowThreads, configure_mlflow
 from pipeline.adapters.mlflow_rest import MlflowRestSink
 from pipeline.log import write_of
-from pipeline.outcomes import Away, Dead, Logged, SinkOutcome, Withdrawn
+from pipeline.outcomes import Away, Dead, SinkOutcome, Withdrawn
 
 Answer = tuple[int, bytes]
 
@@ -178,43 +177,3 @@ async def test_a_server_that_never_answers_is_given_up_in_time(
     assert isinstance(outcome, Away)
     # A bound, not a measurement: four tries of a second each and the waits between, not minutes.
     assert time.monotonic() - start < 15
-
-
-ABOUT: Answer = (
-    200,
-    json.dumps(
-        {"protocol": 1, "backend": "sqlite", "mlflow": "3.17.2", "max_items": 10, "max_bytes": 1 << 20}
-    ).encode(),
-)
-
-
-async def put_in_bulk(*names: str) -> Sequence[SinkOutcome]:
-    threads = MlflowThreads(2)
-    writes = [write_of(a_draft(a_version(name=name)), "tr-1") for name in names]
-    try:
-        return await MlflowBatchSink(MlflowRestSink(threads), threads).log(
-            writes, until=time.monotonic() + 60
-        )
-    finally:
-        threads.close()
-
-
-@pytest.mark.parametrize("answer", [FAILED, TOO_LARGE, (500, b"<html>sorry</html>")])
-async def test_one_that_fails_a_bulk_request_each_time_is_found_and_fails_alone(
-    server: Server, answer: Answer
-) -> None:
-    """It would hold up its neighbours for ever."""
-
-    def stumble(method: str, body: bytes) -> Answer:
-        if method == "GET":
-            return ABOUT
-        if not body.startswith(b'{"items":') or b"poison" in body:
-            return answer
-        count = len(json.loads(body)["items"])
-        return 200, json.dumps({"outcomes": [{"status": "logged"}] * count}).encode()
-
-    server.answer = stumble
-    *good, bad = await put_in_bulk("a", "b", "c", "poison")
-    assert all(isinstance(outcome, Logged) for outcome in good)
-    assert isinstance(bad, Dead | Away)
-    assert SECRET not in bad.detail
