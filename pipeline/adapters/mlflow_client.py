@@ -3,9 +3,11 @@
 import asyncio
 import os
 import re
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from importlib.util import find_spec
 from typing import Final, Literal, TypeVar
 from uuid import uuid4
 
@@ -56,6 +58,9 @@ _HIDDEN_STATUS: Final = re.compile(r"too many (\d{3}) error responses")
 
 _TIMEOUT_SECONDS: Final = 15
 
+_TRIED_EACH_TIME: Final = ("dbruntime", "pyspark")
+"""What the client tries to import for each request, to see whether it runs in Databricks: half of its time."""
+
 
 def configure_mlflow(*, concurrency: int) -> None:
     """Set what the client reads from the environment, where the user has not set it himself.
@@ -68,6 +73,9 @@ def configure_mlflow(*, concurrency: int) -> None:
     os.environ.setdefault("MLFLOW_HTTP_POOL_MAXSIZE", str(concurrency))
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("DO_NOT_TRACK", "true")
+    for name in _TRIED_EACH_TIME:
+        if find_spec(name) is None:
+            sys.modules[name] = None  # type: ignore[assignment]  # documented: its import fails at once
 
 
 def finding(error: MlflowException) -> Finding:
