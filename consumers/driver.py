@@ -85,11 +85,11 @@ def described(error: BaseException) -> dict[str, object]:
 
 def offsets_of(raw: Sequence[RawRecord]) -> dict[TopicPartition, int]:
     """Give what to commit for a settled batch: by partition, the offset after its last record."""
-    offsets: dict[TopicPartition, int] = {}
+    ends: dict[tuple[str, int], int] = {}
     for record in raw:
-        partition = TopicPartition(record.topic, record.partition)
-        offsets[partition] = max(offsets.get(partition, 0), record.offset + 1)
-    return offsets
+        partition = record.topic, record.partition
+        ends[partition] = max(ends.get(partition, 0), record.offset + 1)
+    return {TopicPartition(*partition): end for partition, end in ends.items()}
 
 
 def record_of(raw: RawRecord) -> Record:

@@ -90,9 +90,9 @@ class PrometheusMetrics:
         self._records.labels(consumer).inc(records)
         self._batch_seconds.labels(consumer).observe(seconds)
 
-    def outcome(self, outcome: str, reason: str) -> None:
-        """Count what became of one assessment."""
-        self._outcomes.labels(outcome, reason).inc()
+    def outcome(self, outcome: str, reason: str, count: int) -> None:
+        """Count what became of assessments."""
+        self._outcomes.labels(outcome, reason).inc(count)
 
     def parked(self, reason: ParkReason, seconds: float) -> None:
         """Count a record that is parked."""

@@ -10,6 +10,8 @@ NAMESPACE: Final = UUID("6f7a1f0e-5f0b-5f6c-9b64-0f3f4c1e7a52")
 """UUID namespace of every id that is derived here; it must never change."""
 
 _PREFIX: Final = NAMESPACE.bytes
+_VERSION_5: Final = UUID("00000000-0000-5000-8000-000000000000").int
+_OTHER_BITS: Final = UUID("ffffffff-ffff-0fff-3fff-ffffffffffff").int
 
 
 def feedback_id(  # noqa: PLR0913 - the seven parts are the identity; a shorter list would be another one
@@ -48,4 +50,5 @@ def receipt_id(event_id: UUID, feedback: UUID, outcome: str) -> UUID:
 
 def _uuid5(name: bytes) -> UUID:
     # As uuid.uuid5, which reads its namespace anew each time.
-    return UUID(bytes=hashlib.sha1(_PREFIX + name, usedforsecurity=False).digest()[:16], version=5)
+    digest = hashlib.sha1(_PREFIX + name, usedforsecurity=False).digest()
+    return UUID(int=int.from_bytes(digest[:16]) & _OTHER_BITS | _VERSION_5)

@@ -63,4 +63,5 @@ class Batch:
         key = version.feedback_id
         if self.is_newest(version):
             return None if key in self.waiting else self.ended[key].outcome
-        return judge(version, self.standings[key]) or Superseded()
+        standing = self.standings.get(key)
+        return (standing and judge(version, standing)) or Superseded()

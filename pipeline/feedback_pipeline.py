@@ -1,5 +1,6 @@
 """The way of a batch of feedback, from its records to the moment when its offsets may be committed."""
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -87,7 +88,8 @@ class FeedbackPipeline:
             await self._look_at_older(batch)
         parked = self._park(batch) + await self._look_again(again)
         receipts = self._receipts(batch)
-        letters = undecodable + dead_letters_of(decoded, batch.settled)
+        is_any_dead = any(receipt.outcome == "dead-lettered" for receipt in receipts)
+        letters = undecodable + (dead_letters_of(decoded, batch.settled) if is_any_dead else [])
         with timed(self._metrics, "settle", len(records)):
             await self._patience.call(lambda: self._ports.outbox.send(receipts, letters, parked))
         self._count(receipts, parked, undecodable)
@@ -97,11 +99,7 @@ class FeedbackPipeline:
         ports = self._ports
         if ports.fenced is not None:
             with timed(self._metrics, "first", len(batch.newest)):
-                for standing in await write_first(batch, ports.feedback, ports.fenced, self._patience):
-                    key, version = standing.version.feedback_id, standing.version
-                    batch.standings[key] = standing
-                    outcome = Logged(standing.trace_id or "", version.assessment_id)
-                    batch.ended[key] = Ended(outcome, is_written=True)
+                batch.ended |= await write_first(batch, ports.feedback, ports.fenced, self._patience)
 
     async def _claim(self, batch: Batch) -> None:
         versions = [version for key, version in batch.newest.items() if key not in batch.ended]
@@ -216,15 +214,18 @@ class FeedbackPipeline:
         Whoever had it first may have written it late, over the newest, and died before it could settle. The
         same where the newest comes again: whoever had it may have died before it parked it for a look.
         """
+        mine = {key for key, ended in batch.ended.items() if ended.is_written} | batch.waiting.keys()
         doubtful = {
             version.feedback_id
             for item in batch.decoded
             for version in item.versions
-            if version.order < (standing := batch.standings[version.feedback_id]).order
-            or standing.late_until is not None
+            if version.feedback_id not in mine
+            and (
+                version.order < (standing := batch.standings[version.feedback_id]).order
+                or standing.late_until is not None
+            )
         }
-        mine = {key for key, ended in batch.ended.items() if ended.is_written}
-        await self._newest.write(sorted(doubtful - mine - batch.waiting.keys()), batch.segment)
+        await self._newest.write(sorted(doubtful), batch.segment)
 
     def _park(self, batch: Batch) -> list[Parked]:
         now = self._clock()
@@ -269,10 +270,10 @@ class FeedbackPipeline:
     def _count(
         self, receipts: Sequence[FeedbackLogged], parked: Sequence[Parked], undecodable: Sequence[DeadLetter]
     ) -> None:
-        for receipt in receipts:
-            self._metrics.outcome(receipt.outcome, receipt.reason or "")
-        for letter in undecodable:
-            self._metrics.outcome("dead-lettered", letter.dead.reason)
+        told = Counter((receipt.outcome, receipt.reason or "") for receipt in receipts)
+        told.update(("dead-lettered", letter.dead.reason) for letter in undecodable)
+        for (outcome, reason), count in told.items():
+            self._metrics.outcome(outcome, reason, count)
         for item in parked:
             self._metrics.parked(item.reason, item.delay.total_seconds())
 

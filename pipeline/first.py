@@ -8,35 +8,34 @@ All that does not go smoothly, an edit, a redelivery, a missing trace, a lost an
 from itertools import compress
 from uuid import UUID
 
-from pipeline.batch import Batch
+from pipeline.batch import Batch, Ended
 from pipeline.log import assessment_metadata
+from pipeline.outcomes import Logged
 from pipeline.patience import Patience
-from pipeline.ports import Entry, FeedbackStore, FencedSink, Standing, Write
+from pipeline.ports import Entry, FeedbackStore, FencedSink, Write
 from pipeline.versions import Version
 
 
 async def write_first(
     batch: Batch, store: FeedbackStore, sink: FencedSink, patience: Patience
-) -> list[Standing]:
-    """Write those of a batch that are the first of their feedback; gives what stands of those that are done.
+) -> dict[UUID, Ended]:
+    """Write those of a batch that are the first of their feedback; gives how they ended, by feedback_id.
 
     Raises:
         StoppedError: when told to stop while waiting.
 
     """
     traces = {key: trace_id for key, version in batch.newest.items() if (trace_id := _trace(batch, version))}
-    if not traces:
-        return []
-    known = await patience.call(lambda: store.known(traces))
+    known = await patience.call(lambda: store.known(traces)) if traces else ()
     writes = [_write(batch, key, trace_id) for key, trace_id in traces.items() if key not in known]
-    if not writes:
-        return []
-    there = await sink.create(writes)
+    there = await sink.create(writes) if writes else ()
     entries = [Entry(write.version, write.trace_id) for write in compress(writes, there)]
-    if not entries:
-        return []
-    kept = set(await patience.call(lambda: store.enter(entries)))
-    return [_standing(entry) for entry in entries if entry.version.feedback_id in kept]
+    others = await patience.call(lambda: store.enter(entries)) if entries else ()
+    return {
+        version.feedback_id: Ended(Logged(trace_id, version.assessment_id), is_written=True)
+        for version, trace_id in entries
+        if version.feedback_id not in others
+    }
 
 
 def _trace(batch: Batch, version: Version) -> str | None:
@@ -50,13 +49,3 @@ def _write(batch: Batch, key: UUID, trace_id: str) -> Write:
     version = batch.newest[key]
     metadata = assessment_metadata(version, batch.segment(key))
     return Write(version=version, trace_id=trace_id, metadata=metadata, may_exist=False)
-
-
-def _standing(entry: Entry) -> Standing:
-    return Standing(
-        version=entry.version,
-        state="logged",
-        trace_id=entry.trace_id,
-        written_event=entry.version.event_id,
-        dead=None,
-    )

@@ -67,13 +67,15 @@ class MemoryFeedback:
         return {key for key in feedback_ids if key in self.rows}
 
     async def enter(self, entries: Sequence[Entry]) -> Collection[UUID]:
-        """Keep logged versions of feedback of which nothing stands."""
-        new = [entry for entry in entries if entry.version.feedback_id not in self.rows]
-        for version, trace_id in ((entry.version, entry.trace_id) for entry in new):
+        """Keep logged versions of feedback of which nothing stands; gives those of which something does."""
+        known = await self.known([entry.version.feedback_id for entry in entries])
+        for version, trace_id in ((entry.version, entry.trace_id) for entry in entries):
+            if version.feedback_id in known:
+                continue
             self.rows[version.feedback_id] = Standing(
                 version=version, state="logged", trace_id=trace_id, written_event=version.event_id, dead=None
             )
-        return [entry.version.feedback_id for entry in new]
+        return known
 
     async def claim(self, versions: Sequence[Version]) -> Mapping[UUID, Standing]:
         """Write the newer versions, then read what stands."""

@@ -16,8 +16,8 @@ class Metrics(Protocol):
     def batch(self, consumer: str, records: int, seconds: float) -> None:
         """Count a settled batch: its records and the seconds from its reading to its commit."""
 
-    def outcome(self, outcome: str, reason: str) -> None:
-        """Count what became of one assessment; the reason is empty unless it was dead-lettered."""
+    def outcome(self, outcome: str, reason: str, count: int) -> None:
+        """Count what became of assessments; the reason is empty unless they were dead-lettered."""
 
     def parked(self, reason: ParkReason, seconds: float) -> None:
         """Count a record that is parked, and for how many seconds."""
@@ -38,7 +38,7 @@ class NoMetrics:
     def batch(self, consumer: str, records: int, seconds: float) -> None:
         """Do nothing."""
 
-    def outcome(self, outcome: str, reason: str) -> None:
+    def outcome(self, outcome: str, reason: str, count: int) -> None:
         """Do nothing."""
 
     def parked(self, reason: ParkReason, seconds: float) -> None:

@@ -14,8 +14,8 @@ from pipeline.versions import Version
 
 def parked_of(batch: Batch, policy: RetryPolicy, *, now: datetime) -> list[Parked]:
     """Give a parked record for each of the batch of which an assessment waits, naming those that do."""
-    parked = []
-    for item in batch.decoded:
+    parked: list[Parked] = []
+    for item in batch.decoded if batch.waiting else ():
         waiting = [v for v in item.versions if batch.is_newest(v) and v.feedback_id in batch.waiting]
         if waiting:
             # A record that came twice in the batch is as far as the further one, which was not the last.
@@ -30,8 +30,8 @@ def waiting_for_a_look(
     decoded: Sequence[Decoded], standings: Mapping[UUID, Standing], policy: RetryPolicy, *, now: datetime
 ) -> list[Parked]:
     """Give a parked record for each whose version stands, while an older one may still arrive over it."""
-    parked = []
-    for item in decoded:
+    parked: list[Parked] = []
+    for item in decoded if standings else ():
         late = [v for v in item.versions if _may_be_overwritten(v, standings.get(v.feedback_id), now)]
         if late:
             visit = item.record.visit

@@ -6,7 +6,7 @@ Every method raises `DependencyAwayError` when it cannot know whether it worked;
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
 from contracts.events import FeedbackLogged
@@ -72,8 +72,7 @@ class Settlement:
     is_certain: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """A version that is in MLflow already, and its trace."""
 
     version: Version
@@ -132,7 +131,7 @@ class FeedbackStore(Protocol):
         """Give those of which anything stands."""
 
     async def enter(self, entries: Sequence[Entry]) -> Collection[UUID]:
-        """Keep logged versions of feedback of which nothing stands, and give those that were kept."""
+        """Keep logged versions of feedback of which nothing stands; gives those of which something does."""
 
     async def claim(self, versions: Sequence[Version]) -> Mapping[UUID, Standing]:
         """Write the versions that are newer than what stands, then read what stands now.

@@ -34,9 +34,9 @@ class Tally(NoMetrics):
         self.indexed = 0
         self.dead_chats = 0
 
-    def outcome(self, outcome: str, reason: str) -> None:
+    def outcome(self, outcome: str, reason: str, count: int) -> None:
         """Keep it."""
-        self.outcomes.append((outcome, reason))
+        self.outcomes += [(outcome, reason)] * count
 
     def chats(self, *, indexed: int, dead: int) -> None:
         """Add it up."""

@@ -42,9 +42,9 @@ def test_a_batch_is_counted_by_its_records(metrics: PrometheusMetrics) -> None:
 
 
 def test_outcomes_are_counted_with_their_reason(metrics: PrometheusMetrics) -> None:
-    metrics.outcome("logged", "")
-    metrics.outcome("dead-lettered", "rejected")
-    metrics.outcome("dead-lettered", "rejected")
+    metrics.outcome("logged", "", 1)
+    metrics.outcome("dead-lettered", "rejected", 1)
+    metrics.outcome("dead-lettered", "rejected", 1)
     found = shown(metrics)
     assert found["feedback_outcomes_total", (("outcome", "logged"), ("reason", ""))] == 1
     assert found["feedback_outcomes_total", (("outcome", "dead-lettered"), ("reason", "rejected"))] == 2
