@@ -19,7 +19,8 @@ COPIED: Final = 1000
 """Rows of a transaction, as many as the pipeline has in a batch."""
 
 ITEMS: Final = (500, 1000, 2500, 5000)
-AT_ONCE: Final = (1, 2, 4)
+AT_ONCE: Final = (2, 4)
+WORKERS: Final = (1, 2, 4)
 
 _COPY: Final = b"""
 COPY assessments (assessment_id, trace_id, name, assessment_type, value, created_timestamp,
@@ -30,19 +31,28 @@ source_id, rationale, valid, assessment_metadata) FROM STDIN
 
 @contextmanager
 def bulk(rig: Rig, size: Size) -> Iterator[Run]:
-    """Find the best size and number of requests, then measure all three in turns."""
+    """Find the best size and number of requests, and of workers, then measure all in turns."""
     rig.clean()
-    items, at_once = fastest(
-        "raw bulk requests",
+    items = fastest(
+        "raw bulk requests, one after another",
+        ITEMS,
+        lambda items: raw_bulk_per_s(rig, size.bulk_trial, items, 1),
+    )
+    together = fastest(
+        "raw bulk requests, several at once",
         list(product(ITEMS, AT_ONCE)),
         lambda given: raw_bulk_per_s(rig, size.bulk_trial, *given),
+    )
+    workers = fastest(
+        "bulk, end to end, workers", WORKERS, lambda workers: bulk_per_s(rig, size.bulk, workers)
     )
 
     def run(_known: Samples) -> dict[str, float]:
         measures: dict[str, Callable[[], float]] = {
             "copy_per_s": lambda: copy_per_s(rig, size.bulk),
-            "raw_bulk_per_s": lambda: raw_bulk_per_s(rig, size.bulk, items, at_once),
-            "bulk_per_s": lambda: bulk_per_s(rig, size.bulk),
+            "raw_bulk_per_s": lambda: raw_bulk_per_s(rig, size.bulk, items, 1),
+            "bulk_per_s": lambda: bulk_per_s(rig, size.bulk, workers),
+            "raw_bulk_at_once_per_s": lambda: raw_bulk_per_s(rig, size.bulk, *together),
         }
         found = {}
         for name, measure in measures.items():
@@ -105,10 +115,10 @@ def raw_bulk_per_s(rig: Rig, count: int, items: int, at_once: int) -> float:
     return count / posted.seconds
 
 
-def bulk_per_s(rig: Rig, count: int) -> float:
-    """Count the assessments of one consumer process that finds a backlog."""
+def bulk_per_s(rig: Rig, count: int, workers: int) -> float:
+    """Count the assessments of a consumer of so many processes that finds a backlog."""
     world = rig.world()
     world.make_traces(count)
     world.make_chats(count)
     world.publish(count, chats=count)
-    return world.drained_per_s(count)
+    return world.drained_per_s(count, "--workers", str(workers))

@@ -22,6 +22,7 @@ from local.ports import free_port
 PYTHON: Final = Path(".bench/peers/bin/python")
 ITEMS: Final = (100, 500, 1000)
 AT_ONCE: Final = (1, 2, 4)
+WORKERS: Final = 2
 _DATABASE: Final = "phoenix"
 _READY_SECONDS: Final = 180
 _END_SECONDS: Final = 30
@@ -48,7 +49,7 @@ def peers(rig: Rig, size: Size) -> Iterator[Run]:
             rig.clean()
             found = {"phoenix_sync_per_s": phoenix_per_s(rig, url, size.phoenix, items, at_once)}
             rig.clean()
-            return found | {"bulk_beside_phoenix_per_s": bulk_per_s(rig, size.bulk)}
+            return found | {"bulk_beside_phoenix_per_s": bulk_per_s(rig, size.bulk, WORKERS)}
 
         yield run
 

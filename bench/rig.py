@@ -201,12 +201,12 @@ class World:
         asyncio.run(_make_schema(settings))
         return replace(self, settings=settings)
 
-    def drained_per_s(self, count: int, *, before: int = 0) -> float:
-        """Have one `feedback run feedback` log a backlog of so many; gives how many a second it does.
+    def drained_per_s(self, count: int, *options: str, before: int = 0) -> float:
+        """Have `feedback run feedback` log a backlog of so many; gives how many a second it does.
 
         Its start is not counted, its first batches are: from the first assessment that is seen.
         """
-        with self._started(1, RUN, {}) as (process,):
+        with self._started(1, (*RUN, *options), {}) as (process,):
 
             def done() -> int:
                 process.check()

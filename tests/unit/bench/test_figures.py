@@ -33,10 +33,6 @@ def test_a_ratio_is_made_run_by_run() -> None:
     assert ratio_runs(RATIOS["bulk_vs_raw_bulk"], SAMPLES) == [0.75, 0.825, 0.7]
 
 
-def test_of_several_ceilings_the_highest_counts_in_each_run() -> None:
-    assert ratio_runs(RATIOS["bulk_vs_log_feedback"], SAMPLES) == [40, 50, 45]
-
-
 def test_runs_that_were_not_in_turns_are_compared_by_their_medians() -> None:
     samples = SAMPLES | {"raw_bulk_per_s": [7000.0]}
     assert ratio_runs(RATIOS["bulk_vs_raw_bulk"], samples) == [0.9]
