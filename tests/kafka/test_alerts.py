@@ -15,6 +15,9 @@ GOOD, BAD = 30, 8
 FEW, SHARE = 5, 0.01
 """As in the rule FeedbackDeadLetters."""
 
+WATCHED = {"feedback_loop_age_seconds", "feedback_lag_records"}
+"""Gauges that a watchdog sets, from its first look on."""
+
 
 def scrape(running: Running) -> list[Metric]:
     return list(text_string_to_metric_families(running.get("/metrics").text))
@@ -34,6 +37,11 @@ async def test_dead_letters_of_a_real_consumer_fire_the_alert(
 ) -> None:
     write_traces(settings, 1)
     running = await consumers.start("all")
+    await wait_until(
+        lambda: {sample.name for family in scrape(running) for sample in family.samples} >= WATCHED,
+        seconds=20,
+        what="the loops are watched",
+    )
     before = scrape(running)
     for number in range(GOOD):
         await publisher.feedback_submitted(

@@ -151,7 +151,7 @@ async def test_a_trace_that_is_exported_late_gets_its_feedback(
 
     async def waits() -> bool:
         reasons = {split_retry(record.headers)[1].reason for record in await parked(settings)}
-        return reasons == {"trace_missing"}
+        return "trace_missing" in reasons  # it may have come before its chat, too
 
     await wait_until(waits, seconds=20, what="it is parked")
     span.end()
