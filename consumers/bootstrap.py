@@ -22,7 +22,8 @@ from consumers.redaction import make_redaction
 from consumers.settings import Settings
 from contracts.kafka import KafkaSettings
 from contracts.kafka_refusals import Operation, no_right
-from pipeline.adapters.mlflow_batch import MlflowBatchSink, MlflowBatchTraces, say_sink
+from pipeline.adapters.mlflow_batch import MlflowBatchSink, say_sink
+from pipeline.adapters.mlflow_batch_traces import MlflowBatchTraces
 from pipeline.adapters.mlflow_client import MlflowThreads, configure_mlflow
 from pipeline.adapters.mlflow_rest import MlflowRestSink
 from pipeline.adapters.mlflow_rights import TellingSink
@@ -138,10 +139,21 @@ def build(
         driver = Driver(read.name, feedback.run, metrics, fail, read=parked_record_of)
         return ParkedDriver(driver, delays[read.topic], patience)
 
+    drivers = _subscribe(broker, settings, names, driver_of)
+    return Runtime(settings, broker, patience, metrics, outbox, pool, threads, drivers)
+
+
+def _subscribe(
+    broker: PipelineBroker,
+    settings: Settings,
+    names: Collection[ConsumerName],
+    driver_of: "Callable[[Read], Driver | ParkedDriver]",
+) -> tuple[Driver | ParkedDriver, ...]:
+    """Subscribe a driver of its own for each lane of each topic."""
     drivers = []
-    for read in reads(settings):
-        lanes = 1 if read.topic in delays else settings.lanes
-        for _ in range(lanes if read.name in names else 0):
+    for read in (read for read in reads(settings) if read.name in names):
+        # What is parked is waited for in the order of its due times.
+        for _ in range(1 if read.topic in settings.topics.retries.values() else settings.lanes):
             drivers.append(driver_of(read))
             broker.add(
                 drivers[-1],
@@ -150,7 +162,7 @@ def build(
                 max_records=settings.batch_max_records,
                 poll_ms=settings.poll_ms,
             )
-    return Runtime(settings, broker, patience, metrics, outbox, pool, threads, tuple(drivers))
+    return tuple(drivers)
 
 
 class Read(NamedTuple):

@@ -94,6 +94,10 @@ class FeedbackPipeline:
             await self._patience.call(lambda: self._ports.outbox.send(receipts, letters, parked))
         self._count(receipts, parked, undecodable)
 
+    async def _join(self, batch: Batch) -> None:
+        with timed(self._metrics, "join", len(batch.newest)):
+            batch.chats = await self._patience.call(lambda: join(batch.newest.values(), self._ports.chats))
+
     async def _write_first(self, batch: Batch) -> None:
         """Write what is the first of its feedback, where no claim is needed to guard it."""
         ports = self._ports
@@ -111,10 +115,6 @@ class FeedbackPipeline:
             key = version.feedback_id
             if (outcome := judge(version, batch.standings[key])) is not None:
                 batch.ended[key] = Ended(outcome)
-
-    async def _join(self, batch: Batch) -> None:
-        with timed(self._metrics, "join", len(batch.newest)):
-            batch.chats = await self._patience.call(lambda: join(batch.newest.values(), self._ports.chats))
 
     async def _write(self, batch: Batch) -> None:
         """Try the open versions once; those that are not ready yet wait, or are dead in the last attempt."""

@@ -2,70 +2,26 @@
 
 import asyncio
 import time
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import pydantic_core
 import structlog
-from mlflow.exceptions import MlflowException
-from mlflow.tracking._tracking_service.utils import _get_store
-from mlflow.utils.rest_utils import http_request
-from requests import Response
-from requests.exceptions import RequestException
 
+from pipeline.adapters.mlflow_batch_wire import Plugin, Refusal, ask, post, size_of
 from pipeline.adapters.mlflow_client import MlflowThreads
-from pipeline.adapters.mlflow_rights import FORBIDDEN, advise
-from pipeline.adapters.mlflow_traces import KEYS, MlflowTraces, chat_of
-from pipeline.chat import Chat
-from pipeline.outcomes import (
-    Away,
-    Dead,
-    DependencyAwayError,
-    Logged,
-    NotBegun,
-    Retry,
-    SinkOutcome,
-    Superseded,
-    Withdrawn,
-)
+from pipeline.adapters.mlflow_rights import FORBIDDEN
+from pipeline.outcomes import Away, Dead, Logged, NotBegun, Retry, SinkOutcome, Superseded, Withdrawn
 from pipeline.ports import Sink, Write
 
 _log = structlog.get_logger(__name__)
 
-PATH: Final = "/api/3.0/mlflow/feedback-batch"
-PROTOCOL: Final = 1
 ASK_AGAIN_SECONDS: Final = 10
 """How long a server without the plugin is written to one by one before it is asked again."""
 
 _LOGGED: Final = frozenset({"logged", "already_there"})
-_BEGIN: Final = b'{"items":['
-_END: Final = b"]}"
-_OK: Final = 200
-_TOO_LARGE: Final = 413
-_REFUSED: Final = {401: "UNAUTHENTICATED", 403: FORBIDDEN}
-_STRANGE: Final = (400, 500)
-"""The plugin, or something before it, stumbles over the request: one by one it is seen over which item."""
-_NOT_THERE: Final = (404, 405, 501)
-"""MLflow has no such path, or the plugin is there and refuses this version of MLflow."""
-_NOT_LET_IN: Final = 403
-"""What some gateways say of a path that they do not know; the plugin itself says it of items alone."""
 _FEWEST: Final = {"too large": 1, "strange": 16}
 """Up to so many are written one by one where even they get this answer; more are halved."""
-
-_Refusal = Literal["too large", "not there", "strange"]
-"""Of a whole request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Plugin:
-    """What the server's plugin said of itself."""
-
-    backend: str
-    mlflow: str
-    max_items: int
-    max_bytes: int
 
 
 class MlflowBatchSink:
@@ -169,9 +125,9 @@ class MlflowBatchSink:
                 return [*first, *await self._send(part[middle:], writes, items, until)]
         return await self._rest.log(asked, until=until)
 
-    async def _post(self, sent: Sequence[Any]) -> list[dict[str, str]] | _Refusal | Away:
+    async def _post(self, sent: Sequence[Any]) -> list[dict[str, str]] | Refusal | Away:
         """Send one request, and learn from its answer."""
-        answer = await self._threads.run(_post, sent)
+        answer = await self._threads.run(post, sent)
         match answer:
             case list() if len(answer) == len(sent):
                 self._room.was_answered()
@@ -180,7 +136,7 @@ class MlflowBatchSink:
             case Away():
                 self._room.was_not_answered(len(sent))
             case "too large" if len(sent) > 1:
-                self._room.was_too_large(_size(sent))
+                self._room.was_too_large(size_of(sent))
             case "not there" if self._plugin is not None:
                 # The server was replaced by one without the plugin: until it comes back, one by one.
                 self.found(None)
@@ -200,7 +156,7 @@ class _Room:
 
     def first_of(self, numbers: Sequence[int], items: Sequence[Any]) -> Sequence[int]:
         """Give those that go into the next request, at least one."""
-        size = _size([items[numbers[0]]])
+        size = size_of([items[numbers[0]]])
         for count, number in enumerate(numbers[1 : self._items], 1):
             size += len(items[number]) + 1
             if size > self._size:
@@ -220,68 +176,6 @@ class _Room:
         self._size = min(self._size, size // 2)
 
 
-class MlflowBatchTraces:
-    """`Traces` over the plugin's own search, thousands of requests in a call, where the server has it.
-
-    Args:
-        traces: what searches a server without the plugin, and knows the experiments.
-        sink: what knows whether there is a plugin.
-        threads: where the synchronous client runs.
-
-    """
-
-    def __init__(self, traces: MlflowTraces, sink: MlflowBatchSink, threads: MlflowThreads) -> None:
-        self._traces = traces
-        self._sink = sink
-        self._threads = threads
-
-    async def search(self, request_ids: Collection[str], *, since: datetime | None) -> Mapping[str, Chat]:
-        """Find the traces of requests.
-
-        Raises:
-            DependencyAwayError: when MLflow gives no answer, or an experiment does not exist.
-
-        """
-        plugin = await self._sink.plugin()
-        if not isinstance(plugin, Plugin):
-            return await self._traces.search(request_ids, since=since)
-        locations = await self._traces.locations()
-        ids = sorted(request_ids)
-        found: dict[str, Chat] = {}
-        for start in range(0, len(ids), plugin.max_items):
-            some = ids[start : start + plugin.max_items]
-            told = await self._threads.run(_resolve, some, locations, since)
-            if isinstance(told, Away):
-                raise DependencyAwayError(told.dependency, f"search: {advise(told.detail)}")
-            if told == "not there":
-                self._sink.found(None)
-            found |= await self._traces.search(some, since=since) if isinstance(told, str) else told
-        return found
-
-
-def _resolve(
-    ids: Sequence[str], locations: Sequence[str], since: datetime | None
-) -> dict[str, Chat] | _Refusal | Away:
-    body = pydantic_core.to_json(
-        {
-            "client_request_ids": ids,
-            "experiment_ids": locations,
-            "since_ms": None if since is None else int(since.timestamp() * 1000),
-            "keys": sorted({*KEYS, *KEYS.values()}),
-        }
-    )
-    answer = _answer_to("resolve", body)
-    if not isinstance(answer, Response):
-        return answer
-    try:
-        return {
-            request_id: chat_of(request_id, said["trace_id"], said["timestamp_ms"], said["said"])
-            for request_id, said in pydantic_core.from_json(answer.content)["traces"].items()
-        }
-    except (ValueError, TypeError, KeyError, AttributeError):
-        return Away("mlflow", "an answer that is not our plugin's")
-
-
 def say_sink(plugin: Plugin | None) -> None:
     """Say which sink is in use and what it carries: nobody should run thousands a second into one by one."""
     if plugin is None:
@@ -289,7 +183,7 @@ def say_sink(plugin: Plugin | None) -> None:
             "sink",
             sink="mlflow_rest",
             carries="about 130 assessments a second, however many consumers there are",
-            mend="install feedback-mlflow-batch into the MLflow server: docs/performance.md",
+            mend="install feedback-mlflow-batch into the MLflow server: mlflow_batch/README.md",
         )
     else:
         _log.info(
@@ -299,74 +193,6 @@ def say_sink(plugin: Plugin | None) -> None:
             mlflow=plugin.mlflow,
             carries="thousands of assessments a second",
         )
-
-
-def ask() -> Plugin | Away | None:
-    """Ask the server for the plugin."""
-    try:
-        response = _request("GET", PATH)
-    except (MlflowException, RequestException) as error:
-        return Away("mlflow", type(error).__name__)
-    if response.status_code in (*_NOT_THERE, _NOT_LET_IN):
-        return None
-    if response.status_code != _OK:
-        return _away(response)
-    try:
-        said = pydantic_core.from_json(response.content)
-        if said["protocol"] != PROTOCOL:
-            return None
-        return Plugin(
-            str(said["backend"]), str(said["mlflow"]), int(said["max_items"]), int(said["max_bytes"])
-        )
-    except (ValueError, TypeError, KeyError):
-        return None  # such as the page that some proxies give for every path
-
-
-def _post(
-    items: Sequence[bytes],
-) -> list[dict[str, str]] | _Refusal | Away:
-    answer = _answer_to("assessments", _BEGIN + b",".join(items) + _END)
-    if not isinstance(answer, Response):
-        return answer
-    try:
-        outcomes: list[dict[str, str]] = pydantic_core.from_json(answer.content)["outcomes"]
-    except (ValueError, TypeError, KeyError):
-        return Away("mlflow", "an answer that is not our plugin's")
-    return outcomes
-
-
-def _answer_to(path: str, body: bytes) -> Response | _Refusal | Away:
-    try:
-        response = _request("POST", f"{PATH}/{path}", body)
-    except (MlflowException, RequestException) as error:
-        return Away("mlflow", type(error).__name__)
-    status = response.status_code
-    if status == _TOO_LARGE:
-        return "too large"
-    if status in _NOT_THERE:
-        return "not there"
-    if status in _STRANGE:
-        return "strange"
-    return response if status == _OK else _away(response)
-
-
-def _away(response: Response) -> Away:
-    status = response.status_code
-    return Away("mlflow", _REFUSED.get(status, f"answered {status}"))
-
-
-def _request(method: str, path: str, body: bytes | None = None) -> Response:
-    # MLflow's own request: its token, certificates, path prefix and workspace.
-    response: Response = http_request(
-        _get_store().get_host_creds(),
-        path,
-        method,
-        max_retries=0,
-        raise_on_status=False,
-        data=body,
-        extra_headers={"Content-Type": "application/json"},
-    )
-    return response
 
 
 def _encode(write: Write) -> bytes | SinkOutcome:
@@ -394,10 +220,6 @@ def _item(write: Write) -> dict[str, object]:
         "timestamp_ms": int(version.submitted_at.timestamp() * 1000),
         "metadata": dict(write.metadata),
     }
-
-
-def _size(items: Sequence[bytes]) -> int:
-    return len(_BEGIN) + sum(len(item) + 1 for item in items) + len(_END)
 
 
 def _outcome(write: Write, said: Mapping[str, str]) -> SinkOutcome:

@@ -21,7 +21,9 @@ from local.home import Home
 from local.lift import lift, lower
 from local.processes import Launch
 from local.progress import Silent
-from pipeline.adapters.mlflow_batch import PATH, MlflowBatchSink, MlflowBatchTraces
+from pipeline.adapters.mlflow_batch import MlflowBatchSink
+from pipeline.adapters.mlflow_batch_traces import MlflowBatchTraces
+from pipeline.adapters.mlflow_batch_wire import PATH
 from pipeline.adapters.mlflow_client import MlflowThreads
 from pipeline.adapters.mlflow_rest import MlflowRestSink
 from pipeline.adapters.mlflow_traces import MlflowTraces

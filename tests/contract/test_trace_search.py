@@ -11,7 +11,8 @@ from support.stack import Stack, make_experiment
 from consumers.settings import Settings
 from contracts.events import Segment
 from local.ports import free_port
-from pipeline.adapters.mlflow_batch import MlflowBatchSink, MlflowBatchTraces
+from pipeline.adapters.mlflow_batch import MlflowBatchSink
+from pipeline.adapters.mlflow_batch_traces import MlflowBatchTraces
 from pipeline.adapters.mlflow_client import MlflowThreads
 from pipeline.adapters.mlflow_rest import MlflowRestSink
 from pipeline.adapters.mlflow_traces import MlflowTraces

@@ -3,8 +3,8 @@
 Over REST it stands for a while, and the newest is written again; in bulk it never does.
 """
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -73,6 +73,18 @@ async def are_told(settings: Settings, *events: Event) -> bool:
     return {event.event_id for event in events} <= {r.event_id for r in await receipts(settings)}
 
 
+@contextmanager
+def behind_a_proxy(settings: Settings, folder: Path, **environment: str) -> Iterator[tuple[Proxy, Consumers]]:
+    """Give a proxy before MLflow, and consumers behind it whose partitions move soon after they are gone."""
+    with Proxy(urlsplit(settings.mlflow_tracking_uri).port or 0) as proxy:
+        environment |= {
+            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{proxy.port}",
+            "FEEDBACK_KAFKA_SESSION_TIMEOUT_MS": "6000",
+        }
+        with Consumers(settings, folder, **environment) as consumers:
+            yield proxy, consumers
+
+
 def is_owner(running: Running) -> bool:
     """Tell whether it has settled feedback."""
     return 'feedback_records_total{consumer="feedback"}' in running.get("/metrics").text
@@ -88,13 +100,7 @@ async def test_a_write_that_was_held_back_does_not_stand(
 ) -> None:
     settings = one_partition
     write_traces(settings, 2)
-    with ExitStack() as ending:
-        proxy = ending.enter_context(Proxy(urlsplit(settings.mlflow_tracking_uri).port or 0))
-        environment = {
-            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{proxy.port}",
-            "FEEDBACK_KAFKA_SESSION_TIMEOUT_MS": "6000",
-        }
-        consumers = ending.enter_context(Consumers(settings, tmp_path, **environment))
+    with behind_a_proxy(settings, tmp_path) as (proxy, consumers):
         both = [await consumers.start("all") for _ in range(2)]
         async with FeedbackPublisher(settings.kafka, settings.topics) as publisher:
             if before:
@@ -136,14 +142,7 @@ async def test_a_bulk_write_that_was_held_back_changes_nothing(
     """An edit over an edit and a create after a withdrawal, in one request."""
     settings = one_partition
     write_traces(settings, 2)
-    with ExitStack() as ending:
-        proxy = ending.enter_context(Proxy(urlsplit(settings.mlflow_tracking_uri).port or 0))
-        environment = {
-            "MLFLOW_TRACKING_URI": f"http://127.0.0.1:{proxy.port}",
-            "FEEDBACK_KAFKA_SESSION_TIMEOUT_MS": "6000",
-            "FEEDBACK_MLFLOW_SINK": "auto",
-        }
-        consumers = ending.enter_context(Consumers(settings, tmp_path, **environment))
+    with behind_a_proxy(settings, tmp_path, FEEDBACK_MLFLOW_SINK="auto") as (proxy, consumers):
         both = [await consumers.start("all") for _ in range(2)]
         async with FeedbackPublisher(settings.kafka, settings.topics) as publisher:
             # Known both, as what nobody has seen before is written by itself.

@@ -113,12 +113,12 @@ async def test_one_consumer(story: Story, *, is_fenced: bool) -> None:
     assert len(set(receipts.values())) == len(receipts)
 
 
-@given(stories())
-@settings(max_examples=100, deadline=None)
-async def test_a_trace_that_is_found_late_and_changes_between(story: Story) -> None:
+@given(story=stories(), is_fenced=st.booleans())
+@settings(max_examples=150, deadline=None)
+async def test_a_trace_that_is_found_late_and_changes_between(story: Story, *, is_fenced: bool) -> None:
     """Each batch finds another trace of the request newest; all of a feedback stays on its first."""
     events, batches = story
-    world = World(attempts=2)
+    world = World(attempts=2, is_fenced=is_fenced)
     for number, batch in enumerate(batches):
         world.chats.chats["req-1"] = a_chat("req-1", f"tr-{number}", completed_at=at(number))
         await world.run(*[events[index] for index in batch])

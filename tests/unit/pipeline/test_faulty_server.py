@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import mlflow
 import pytest
 from support.samples import SECRET, a_draft, a_version
+from support.tracking import tracked_at
 
 from pipeline.adapters.mlflow_client import PROBE, MlflowThreads, configure_mlflow
 from pipeline.adapters.mlflow_rest import MlflowRestSink
@@ -71,16 +71,14 @@ def server() -> Iterator[Server]:
             """Stay silent."""
 
     configure_mlflow(concurrency=2)
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else ""
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as http:
         thread = threading.Thread(target=http.serve_forever, args=(0.01,))
         thread.start()
         made.url = f"http://127.0.0.1:{http.server_address[1]}"
-        mlflow.set_tracking_uri(made.url)
-        yield made
+        with tracked_at(made.url):
+            yield made
         http.shutdown()
         thread.join()
-    mlflow.set_tracking_uri(before)
 
 
 async def put(op: str = "log", *, written: bool = False, **fields: Any) -> SinkOutcome:

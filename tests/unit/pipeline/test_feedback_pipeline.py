@@ -296,6 +296,16 @@ async def test_one_dead_letter_for_a_record_however_many_of_its_assessments_are_
     assert world.told() == ["dead-lettered"] * 3
 
 
+async def test_a_dead_version_stays_dead_though_it_could_be_written_now() -> None:
+    world = World(is_fenced=True)
+    event = submitted()
+    await world.run(event)
+    world.knows()
+    await world.run(event)
+    assert world.told() == ["dead-lettered", "dead-lettered"]
+    assert world.held == {}
+
+
 async def test_a_trace_that_never_comes_is_unresolved_and_no_longer_pinned() -> None:
     world = known_world(attempts=2)
     world.sink.traces = set()

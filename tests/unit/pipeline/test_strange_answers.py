@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import mlflow
 import pytest
 from support.samples import a_draft, a_version
+from support.tracking import tracked_at
 
 from pipeline.adapters.mlflow_client import MlflowThreads, configure_mlflow
 from pipeline.adapters.mlflow_rest import MlflowRestSink
@@ -36,16 +36,14 @@ class _Proxy(BaseHTTPRequestHandler):
 @pytest.fixture
 def proxy() -> Iterator[str]:
     configure_mlflow(concurrency=2)
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else ""
     with ThreadingHTTPServer(("127.0.0.1", 0), _Proxy) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         url = f"http://127.0.0.1:{server.server_address[1]}"
-        mlflow.set_tracking_uri(url)
-        yield url
+        with tracked_at(url):
+            yield url
         server.shutdown()
         thread.join()
-    mlflow.set_tracking_uri(before)
 
 
 @pytest.fixture
