@@ -21,7 +21,7 @@ class Size:
 
     rest: int = 2_000
     rest_trial: int = 600
-    bulk: int = 60_000
+    bulk: int = 150_000
     bulk_trial: int = 20_000
     backlog: int = 1_000_000
     backlog_chats: int = 100_000

@@ -9,6 +9,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
+from pydantic import TypeAdapter
 
 from consumers.parked import headers_of
 from contracts.events import FeedbackLogged
@@ -25,6 +26,7 @@ from pipeline.redaction import NO_REDACTION, Redaction
 _LINGER_MS: Final = 5
 _BATCH_BYTES: Final = 256 * 1024
 _partition_of: Final = DefaultPartitioner()
+_receipts: Final = TypeAdapter(FeedbackLogged)
 _SLOW_SECONDS: Final = 5
 _STOP_SECONDS: Final = 5
 
@@ -163,7 +165,7 @@ class KafkaOutbox:
 def receipt_record(receipt: FeedbackLogged) -> tuple[bytes, bytes]:
     """Give key and value of a receipt's record, keyed like the event that it answers."""
     key = receipt.client_request_id or receipt.trace_id or str(receipt.feedback_id)
-    return key.encode(), receipt.model_dump_json(exclude_none=True).encode()
+    return key.encode(), _receipts.serializer.to_json(receipt, exclude_none=True)
 
 
 def dead_letter_message(topics: Topics, letter: DeadLetter) -> Message:

@@ -63,7 +63,7 @@ class Settings(BaseSettings):
         default="auto", description="auto: in bulk where the server has our plugin; rest: never in bulk"
     )
 
-    batch_max_records: int = Field(default=1000, ge=1, le=10_000)
+    batch_max_records: int = Field(default=2000, ge=1, le=10_000)
     lanes: int = Field(
         default=2,
         ge=1,

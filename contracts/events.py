@@ -6,7 +6,7 @@ A field with a default factory is one that Python's publisher fills in and that 
 """
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from uuid import UUID, uuid4
 
 from pydantic import (
@@ -26,6 +26,7 @@ from contracts.values import Kind, check_value
 
 SourceType = Literal["HUMAN", "LLM_JUDGE", "CODE"]
 Outcome = Literal["logged", "superseded", "withdrawn", "dead-lettered"]
+_set = object.__setattr__
 
 
 def _now() -> datetime:
@@ -41,6 +42,19 @@ class _Model(BaseModel):
         allow_inf_nan=False,
         use_attribute_docstrings=True,
     )
+
+    @classmethod
+    def trusted(cls, fields: dict[str, Any]) -> Self:
+        """Make one of all its fields, in their order, which are known to be valid.
+
+        As `model_construct`, in a fifth of the time; none of its fields counts as set.
+        """
+        made = cls.__new__(cls)
+        _set(made, "__dict__", fields)
+        _set(made, "__pydantic_fields_set__", set())
+        _set(made, "__pydantic_extra__", None)
+        _set(made, "__pydantic_private__", None)
+        return made
 
 
 class Segment(_Model):
@@ -231,7 +245,7 @@ class FeedbackWithdrawn(_FeedbackEvent):
 
 
 def _refuse_doubles(names: list[tuple[str, str]], field: str) -> None:
-    if len(set(names)) < len(names):
+    if len(names) > 1 and len(set(names)) < len(names):
         msg = f"{field} holds one name and kind twice; send one of them, or give them different names"
         raise ValueError(msg)
 

@@ -44,7 +44,8 @@ class Batch:
         attempts: dict[UUID, int] = {}
         for item in decoded:
             for version in item.versions:
-                if version.order == best[version.feedback_id].order:
+                newest_one = best[version.feedback_id]
+                if version is newest_one or version.order == newest_one.order:
                     known = attempts.get(version.feedback_id, 0)
                     attempts[version.feedback_id] = max(known, item.record.visit.attempt)
         return cls(decoded, best, attempts)
@@ -56,7 +57,8 @@ class Batch:
 
     def is_newest(self, version: Version) -> bool:
         """Tell whether a version is the newest of its feedback in the batch."""
-        return version.order == self.newest[version.feedback_id].order
+        newest_one = self.newest[version.feedback_id]
+        return version is newest_one or version.order == newest_one.order
 
     def settled(self, version: Version) -> Settled | None:
         """Say how a version ended; None while it waits."""

@@ -38,14 +38,14 @@ def assessment_metadata(version: Version, segment: Segment | None) -> dict[str, 
     The chat's fields win over the event's, so that a client cannot move itself into another segment. The
     key ``mlflow.trace.session`` is never used: it would make the assessment one of the whole session.
     """
-    said = segment.__dict__ if segment is not None else {}
-    marks = {
-        "feedback.event_id": str(version.event_id),
-        "feedback.version": version.submitted_at.isoformat(),
-        "feedback.client_request_id": version.client_request_id,
-    }
-    own = version.metadata or {}
-    return own | {key: value for key, value in (said | marks).items() if value is not None}
+    metadata = dict(version.metadata or ())
+    if segment is not None:
+        metadata |= {key: said for key, said in segment.__dict__.items() if said is not None}
+    metadata["feedback.event_id"] = str(version.event_id)
+    metadata["feedback.version"] = version.submitted_at.isoformat()
+    if version.client_request_id is not None:
+        metadata["feedback.client_request_id"] = version.client_request_id
+    return metadata
 
 
 async def log(

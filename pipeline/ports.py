@@ -79,7 +79,7 @@ class Entry(NamedTuple):
     trace_id: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen, it takes twice as long to make
 class Write:
     """One version to be written to MLflow: where, with which metadata, and whether it may be there."""
 

@@ -36,7 +36,7 @@ _LATEST: Final = int(datetime(limits.LAST_YEAR, 1, 1, tzinfo=UTC).timestamp() * 
 """Whoever may set a record's time may set any."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # frozen, it takes twice as long to make
 class Record:
     """One record, byte for byte; a header's key that is not UTF-8 holds its bytes as surrogate escapes.
 

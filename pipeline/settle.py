@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import assert_never
+from typing import Final, assert_never
 from uuid import UUID
 
 from contracts import identity
@@ -12,6 +12,8 @@ from pipeline.decode import Decoded
 from pipeline.outcomes import Dead, Logged, Retry, Settled, Superseded, Withdrawn
 from pipeline.ports import DeadLetter, Settlement
 from pipeline.versions import Version
+
+_NO_SEGMENT: Final = Segment()
 
 
 def settlement_of(version: Version, outcome: Settled, written: UUID | None) -> Settlement | None:
@@ -45,24 +47,25 @@ def receipt_of(
 ) -> FeedbackLogged:
     """Give the receipt of one assessment of one event."""
     name, reason, trace_id = _told(outcome)
-    return FeedbackLogged(
-        **(segment.__dict__ if segment is not None else {}),
-        receipt_id=identity.receipt_id(version.event_id, version.feedback_id, name),
-        event_id=version.event_id,
-        feedback_id=version.feedback_id,
-        outcome=name,
-        reason=reason,
-        client_request_id=version.client_request_id,
-        trace_id=trace_id or version.trace_id,
-        assessment_id=version.assessment_id if trace_id else None,
-        kind=version.kind,
-        name=version.name,
-        value=version.value,
-        source=Source(type=version.source_type, id=version.source_id),
-        submitted_at=version.submitted_at,
-        logged_at=now,
-        attempts=attempts,
-    )
+    fields = {
+        "type": "FeedbackLogged",
+        "receipt_id": identity.receipt_id(version.event_id, version.feedback_id, name),
+        "event_id": version.event_id,
+        "feedback_id": version.feedback_id,
+        "outcome": name,
+        "reason": reason,
+        "client_request_id": version.client_request_id,
+        "trace_id": trace_id or version.trace_id,
+        "assessment_id": version.assessment_id if trace_id else None,
+        "kind": version.kind,
+        "name": version.name,
+        "value": version.value,
+        "source": Source.trusted({"type": version.source_type, "id": version.source_id}),
+        "submitted_at": version.submitted_at,
+        "logged_at": now,
+        "attempts": attempts,
+    }
+    return FeedbackLogged.trusted((segment or _NO_SEGMENT).__dict__ | fields)
 
 
 def _told(outcome: Settled) -> tuple[OutcomeName, str | None, str | None]:

@@ -17,7 +17,7 @@ Order = tuple[datetime, UUID]
 """Versions of one feedback are ordered by submitted_at, ties by event_id; the greatest wins."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # frozen, it takes twice as long to make
 class Version:
     """One assessment of one event: the unit of every promise that the pipeline makes."""
 
@@ -53,7 +53,7 @@ class Version:
 
     def to_json(self) -> str:
         """Give the version as JSON, all that is needed to write it later."""
-        return _adapter().dump_json(self).decode()
+        return _adapter().serializer.to_json(self).decode()
 
     @staticmethod
     def from_json(text: str) -> "Version":

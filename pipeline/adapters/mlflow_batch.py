@@ -206,7 +206,7 @@ def _item(write: Write) -> dict[str, object]:
     version = write.version
     where = {"assessment_id": version.assessment_id, "trace_id": write.trace_id}
     if version.op == "withdraw":
-        return {"op": "withdraw", **where, "metadata": dict(write.metadata)}
+        return {"op": "withdraw", **where, "metadata": write.metadata}
     return {
         "op": "log",
         **where,
@@ -218,7 +218,7 @@ def _item(write: Write) -> dict[str, object]:
         "span_id": version.span_id,
         "rationale": version.rationale,
         "timestamp_ms": int(version.submitted_at.timestamp() * 1000),
-        "metadata": dict(write.metadata),
+        "metadata": write.metadata,
     }
 
 

@@ -77,7 +77,7 @@ class PostgresChats:
                 trace_id=trace_id,
                 completed_at=completed_at,
                 event_id=event_id,
-                segment=Segment.model_construct(**dict(zip(_SEGMENT, segment, strict=True))),
+                segment=Segment.trusted(dict(zip(_SEGMENT, segment, strict=True))),
                 tags=tags,
             )
             for request_id, trace_id, completed_at, event_id, tags, *segment in rows

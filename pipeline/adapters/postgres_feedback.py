@@ -124,7 +124,7 @@ class PostgresFeedback:
 
     async def enter(self, entries: Sequence[Entry]) -> Collection[UUID]:
         """Insert logged versions of feedback that has no row; gives those that have one."""
-        rows = [{**_row(entry.version), "trace_id": entry.trace_id} for entry in entries]
+        rows = [_row(entry.version) | {"trace_id": entry.trace_id} for entry in entries]
         return {row[0] for row in await self._run(_ENTER, _json(rows))}
 
     async def claim(self, versions: Sequence[Version]) -> Mapping[UUID, Standing]:
