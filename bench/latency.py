@@ -4,6 +4,7 @@ Visible is what MLflow's database shows to another session: it is what MLflow's 
 asking for it takes next to nothing of the machine.
 """
 
+import os
 import random
 import time
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ _VISIBLE: Final = "SELECT assessment_id FROM assessments WHERE assessment_id = A
 
 @contextmanager
 def latency(rig: Rig, size: Size) -> Iterator[Run]:
-    """Measure both with one consumer process; half of what `bench.bulk` has found is the load."""
+    """Measure both with a consumer process a core; half of what `bench.bulk` has found is the load."""
 
     def run(known: Samples) -> dict[str, float]:
         rig.clean()
@@ -43,7 +44,7 @@ def latency(rig: Rig, size: Size) -> Iterator[Run]:
         world.make_traces(_CHATS)
         world.make_chats(_CHATS)
         load = median(known["bulk_per_s"]) / 2
-        with world.processes():
+        with world.processes(os.cpu_count() or 1):
             quiet = _quiet(world, size.quiet_events)
             busy = _half_load(world, load, size.half_load_seconds)
         return {

@@ -30,7 +30,7 @@ def rest(rig: Rig, size: Size) -> Iterator[Run]:
     )
 
     our_at_once = fastest(
-        "REST, end to end", AT_ONCE, lambda at_once: rest_per_s(rig, size.rest_trial, at_once)
+        "REST, end to end", AT_ONCE, lambda at_once: rest_per_s(rig, size.rest, at_once)
     )
 
     def run(_known: Samples) -> dict[str, float]:

@@ -58,8 +58,8 @@ _HIDDEN_STATUS: Final = re.compile(r"too many (\d{3}) error responses")
 
 _TIMEOUT_SECONDS: Final = 15
 
-_TRIED_EACH_TIME: Final = ("dbruntime", "pyspark")
-"""What the client tries to import for each request, to see whether it runs in Databricks."""
+_TRIED_EACH_TIME: Final = ("dbruntime", "pyspark", "IPython")
+"""What the client tries to import for each request, to see whether it runs in a notebook of Databricks."""
 
 
 def configure_mlflow(*, concurrency: int) -> None:
