@@ -92,7 +92,8 @@ class _Probes:
 
 @contextmanager
 def _probes(world: World) -> Iterator[_Probes]:
-    with psycopg.connect(world.rig.mlflow_database, autocommit=True, prepare_threshold=0) as session:
+    database, options = world.rig.mlflow_database, "-c plan_cache_mode=force_custom_plan"
+    with psycopg.connect(database, autocommit=True, options=options) as session:
         probes = _Probes(world, session)
         yield probes
         probes.close()

@@ -50,20 +50,21 @@ class _Unclear:
 def log_one_safely(write: Write, until: float) -> SinkOutcome:
     """Write one version; whatever the client raises becomes an outcome: one record must not end us all."""
     try:
-        assessment_of(write).to_proto()
+        body = _body_of(write)
     except Exception as error:  # noqa: BLE001 - protobuf's errors have no common class
         return Dead("rejected", f"MLflow's client cannot express it: {type(error).__name__}")
     try:
-        return log_one(write, until)
+        return log_one(write, body, until)
     except Exception as error:  # noqa: BLE001 - such as a proxy's page, which the client fails to parse
         return Away("mlflow", f"an answer that is not MLflow's: {type(error).__name__}")
 
 
-def log_one(write: Write, until: float) -> SinkOutcome:
+def log_one(write: Write, body: bytes, until: float) -> SinkOutcome:
     """Write one version; blocks for as long as its requests take.
 
     Args:
         write: what to write.
+        body: the request that creates it.
         until: in seconds of `time.monotonic`; nothing is written later.
 
     """
@@ -75,7 +76,7 @@ def log_one(write: Write, until: float) -> SinkOutcome:
         if write.version.op == "withdraw":
             return _withdraw(write, until)
         looked = _look_and_edit(write, until) if write.may_exist or tries > 1 else None
-        return _create(write, until) if looked is None else looked
+        return _create(write, body, until) if looked is None else looked
 
     retrying = Retrying(
         retry=retry_if_result(lambda result: isinstance(result, _Unclear)),
@@ -131,28 +132,33 @@ def _edit(write: Write, standing: Assessment, until: float) -> SinkOutcome | _Un
     return _logged(write)
 
 
-def _create(write: Write, until: float) -> SinkOutcome | _Unclear:
+def _create(write: Write, body: bytes, until: float) -> SinkOutcome | _Unclear:
     if time.monotonic() >= until:
         return NotBegun()
     try:
-        created = _post(write.trace_id, assessment_of(write))
+        created = _post(write.trace_id, body)
     except MlflowException as error:
         return Retry("trace_missing") if finding(error) == "missing" else _failed(error)
     return Logged(write.trace_id, created or write.version.assessment_id)
 
 
-def _post(trace_id: str, assessment: Assessment) -> str:
+def _body_of(write: Write) -> bytes:
+    assessment = assessment_of(write)
+    assessment.trace_id = write.trace_id
+    return to_json({"assessment": assessment.to_dictionary()})
+
+
+def _post(trace_id: str, body: bytes) -> str:
     """Create an assessment as `mlflow.log_assessment` does, with half of its work.
 
     It makes the request's JSON three times and a message of the answer. The request itself is MLflow's own.
     """
-    assessment.trace_id = trace_id
     path = f"/api/3.0/mlflow/traces/{trace_id}/assessments"
     response = http_request(
         _get_store().get_host_creds(),
         path,
         "POST",
-        data=to_json({"assessment": assessment.to_dictionary()}),
+        data=body,
         extra_headers={"Content-Type": "application/json"},
     )
     said = from_json(verify_rest_response(response, path).content)

@@ -42,7 +42,10 @@ def postgres_errors() -> Iterator[None]:
 
 def make_pool(url: str, schema: str, *, size: int) -> Pool:
     """Make a pool, still closed, whose connections work in one schema and commit each statement."""
-    options = f"-c search_path={schema} -c statement_timeout={STATEMENT_MS}"
+    # A plan that was kept when a table was small reads the whole table for each batch once it has grown.
+    options = (
+        f"-c search_path={schema} -c statement_timeout={STATEMENT_MS} -c plan_cache_mode=force_custom_plan"
+    )
     kwargs: dict[str, Any] = {
         "autocommit": True,
         "connect_timeout": CONNECT_SECONDS,
