@@ -1,6 +1,7 @@
 """In bulk: COPY into MLflow's table, raw bulk requests, and the whole pipeline, in turns."""
 
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,7 +21,6 @@ COPIED: Final = 1000
 
 ITEMS: Final = (500, 1000, 2500, 5000)
 AT_ONCE: Final = (2, 4)
-WORKERS: Final = (1, 2, 4)
 
 _COPY: Final = b"""
 COPY assessments (assessment_id, trace_id, name, assessment_type, value, created_timestamp,
@@ -31,7 +31,7 @@ source_id, rationale, valid, assessment_metadata) FROM STDIN
 
 @contextmanager
 def bulk(rig: Rig, size: Size) -> Iterator[Run]:
-    """Find the best size and number of requests, and of workers, then measure all in turns."""
+    """Find the best size and number of requests, then measure all in turns; one worker a core."""
     rig.clean()
     items = fastest(
         "raw bulk requests, one after another",
@@ -43,9 +43,7 @@ def bulk(rig: Rig, size: Size) -> Iterator[Run]:
         list(product(ITEMS, AT_ONCE)),
         lambda given: raw_bulk_per_s(rig, size.bulk_trial, *given),
     )
-    workers = fastest(
-        "bulk, end to end, workers", WORKERS, lambda workers: bulk_per_s(rig, size.bulk, workers)
-    )
+    workers = os.cpu_count() or 1
 
     def run(_known: Samples) -> dict[str, float]:
         measures: dict[str, Callable[[], float]] = {

@@ -19,7 +19,7 @@ Measure: TypeAlias = Callable[..., AbstractContextManager[Run]]
 class Size:
     """Counts, and seconds where something is watched for a time."""
 
-    rest: int = 2_000
+    rest: int = 5_000
     rest_trial: int = 600
     bulk: int = 150_000
     bulk_trial: int = 20_000

@@ -23,6 +23,10 @@ from pipeline.versions import Order
 
 _TRIES: Final = 4
 _LONGEST_WAIT: Final = 1.0
+_MOST_TOGETHER: Final = 4
+_ROUNDS: Final = 8
+"""A thread gets a few writes at a time, as handing over costs a tenth of what a request costs; but each has
+so many turns in a batch, so that they end together."""
 
 
 class MlflowRestSink:
@@ -36,7 +40,10 @@ class MlflowRestSink:
 
     async def log(self, writes: Sequence[Write], *, until: float) -> Sequence[SinkOutcome]:
         """Write a batch, as many at once as there are threads; an outcome for each, in order."""
-        return await asyncio.gather(*(self._threads.run(log_one_safely, write, until) for write in writes))
+        size = max(1, min(len(writes) // (_ROUNDS * self._threads.size), _MOST_TOGETHER))
+        parts = [writes[start : start + size] for start in range(0, len(writes), size)]
+        written = await asyncio.gather(*(self._threads.run(_log_each, part, until) for part in parts))
+        return [outcome for part in written for outcome in part]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +52,10 @@ class _Unclear:
 
     answered: bool
     detail: str
+
+
+def _log_each(writes: Sequence[Write], until: float) -> list[SinkOutcome]:
+    return [log_one_safely(write, until) for write in writes]
 
 
 def log_one_safely(write: Write, until: float) -> SinkOutcome:
