@@ -39,13 +39,13 @@ async def test_killed_consumers_lose_and_double_nothing(
     chats: list[Event] = [ChatCompleted(client_request_id=t.request_id, trace_id=t.trace_id) for t in traces]
     await publisher.publish(*chats, *feedback)
 
-    running = await consumers.start("all")
+    running = await consumers.start("all", FEEDBACK_BATCH_MAX_RECORDS="200")
     for kill in range(1, KILLS + 1):
         enough = EVENTS * kill // (KILLS + 2)
         await wait_until(lambda: len(assessments(settings)) >= enough, seconds=120, what=f"{enough} logged")  # noqa: B023
         running.kill()
         assert len(assessments(settings)) < EVENTS
-        running = await consumers.start("all")
+        running = await consumers.start("all", FEEDBACK_BATCH_MAX_RECORDS="200")
     await wait_until_settled(settings, seconds=200)
 
     found = assessments(settings)
