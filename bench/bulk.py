@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import product
 from typing import Any, Final
@@ -13,7 +13,7 @@ import psycopg
 from bench.raw_http import Post, post_all
 from bench.rig import AT_MS, Rig
 from bench.size import Run, Samples, Size
-from bench.trial import fastest
+from bench.trial import fastest, in_turns
 
 PATH: Final = "/api/3.0/mlflow/feedback-batch/assessments"
 COPIED: Final = 1000
@@ -46,17 +46,13 @@ def bulk(rig: Rig, size: Size) -> Iterator[Run]:
     workers = os.cpu_count() or 1
 
     def run(_known: Samples) -> dict[str, float]:
-        measures: dict[str, Callable[[], float]] = {
+        measures = {
             "copy_per_s": lambda: copy_per_s(rig, size.bulk),
             "raw_bulk_per_s": lambda: raw_bulk_per_s(rig, size.bulk, items, 1),
             "bulk_per_s": lambda: bulk_per_s(rig, size.bulk, workers),
             "raw_bulk_at_once_per_s": lambda: raw_bulk_per_s(rig, size.bulk, *together),
         }
-        found = {}
-        for name, measure in measures.items():
-            rig.clean()
-            found[name] = measure()
-        return found
+        return in_turns(rig.clean, measures)
 
     yield run
 

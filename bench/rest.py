@@ -13,7 +13,7 @@ from bench.apart import apart
 from bench.raw_http import Post, post_all
 from bench.rig import COMMENT, STRIDE, Rig, World
 from bench.size import Run, Samples, Size
-from bench.trial import fastest
+from bench.trial import fastest, in_turns
 
 AT_ONCE: Final = (4, 8, 16, 32)
 
@@ -34,16 +34,12 @@ def rest(rig: Rig, size: Size) -> Iterator[Run]:
     )
 
     def run(_known: Samples) -> dict[str, float]:
-        measures: dict[str, Callable[[], float]] = {
+        measures = {
             "raw_rest_per_s": lambda: raw_rest_per_s(rig, size.rest, raw_at_once),
             "rest_per_s": lambda: rest_per_s(rig, size.rest, our_at_once),
             "log_feedback_per_s": lambda: log_feedback_per_s(rig, size.rest, client_at_once),
         }
-        found = {}
-        for name, measure in measures.items():
-            rig.clean()
-            found[name] = measure()
-        return found
+        return in_turns(rig.clean, measures)
 
     yield run
 

@@ -1,10 +1,19 @@
 """Which concurrency, and which size of request, a client is the fastest with."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 T = TypeVar("T")
+
+
+def in_turns(clean: Callable[[], None], measures: Mapping[str, Callable[[], float]]) -> dict[str, float]:
+    """Measure one after the other, each from a clean start."""
+    found = {}
+    for name, measure in measures.items():
+        clean()
+        found[name] = measure()
+    return found
 
 
 def fastest(what: str, options: Sequence[T], measure: Callable[[T], float]) -> T:
