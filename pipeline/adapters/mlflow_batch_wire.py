@@ -7,11 +7,10 @@ from typing import Final, Literal
 
 import pydantic_core
 from mlflow.exceptions import MlflowException
-from mlflow.tracking._tracking_service.utils import _get_store
-from mlflow.utils.rest_utils import http_request
 from requests import Response
 from requests.exceptions import RequestException
 
+from pipeline.adapters.mlflow_client import send
 from pipeline.adapters.mlflow_rights import FORBIDDEN
 from pipeline.adapters.mlflow_traces import KEYS, chat_of
 from pipeline.chat import Chat
@@ -21,6 +20,7 @@ PATH: Final = "/api/3.0/mlflow/feedback-batch"
 PROTOCOL: Final = 1
 _BEGIN: Final = b'{"items":['
 _END: Final = b"]}"
+_AS_IT_IS: Final[dict[str, object]] = {"max_retries": 0, "raise_on_status": False}
 _OK: Final = 200
 _TOO_LARGE: Final = 413
 _REFUSED: Final = {401: "UNAUTHENTICATED", 403: FORBIDDEN}
@@ -48,7 +48,7 @@ class Plugin:
 def ask() -> Plugin | Away | None:
     """Ask the server for the plugin."""
     try:
-        response = _request("GET", PATH)
+        response = send("GET", PATH, None, **_AS_IT_IS)
     except (MlflowException, RequestException) as error:
         return Away("mlflow", type(error).__name__)
     if response.status_code in (*_NOT_THERE, _NOT_LET_IN):
@@ -109,7 +109,7 @@ def size_of(items: Sequence[bytes]) -> int:
 
 def _answer_to(path: str, body: bytes) -> Response | Refusal | Away:
     try:
-        response = _request("POST", f"{PATH}/{path}", body)
+        response = send("POST", f"{PATH}/{path}", body, **_AS_IT_IS)
     except (MlflowException, RequestException) as error:
         return Away("mlflow", type(error).__name__)
     status = response.status_code
@@ -125,17 +125,3 @@ def _answer_to(path: str, body: bytes) -> Response | Refusal | Away:
 def _away(response: Response) -> Away:
     status = response.status_code
     return Away("mlflow", _REFUSED.get(status, f"answered {status}"))
-
-
-def _request(method: str, path: str, body: bytes | None = None) -> Response:
-    # MLflow's own request: its token, certificates, path prefix and workspace.
-    response: Response = http_request(
-        _get_store().get_host_creds(),
-        path,
-        method,
-        max_retries=0,
-        raise_on_status=False,
-        data=body,
-        extra_headers={"Content-Type": "application/json"},
-    )
-    return response

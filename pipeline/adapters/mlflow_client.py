@@ -17,6 +17,8 @@ import mlflow
 import requests
 from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos.databricks_pb2 import ErrorCode
+from mlflow.tracking._tracking_service.utils import _get_store
+from mlflow.utils.rest_utils import http_request
 from requests import sessions
 from requests.exceptions import RetryError
 
@@ -111,6 +113,22 @@ class RememberingSession(sessions.Session):
 
 def _netrc_files() -> list[Path]:
     return [Path(os.environ.get("NETRC", "~/.netrc")), Path("~/_netrc")]
+
+
+def send(method: str, path: str, body: bytes | None = None, **options: object) -> requests.Response:
+    """Send a request with MLflow's own token, certificates, path prefix and workspace.
+
+    Args:
+        method: of HTTP.
+        path: below the server's address.
+        body: as JSON.
+        options: of MLflow's ``http_request``.
+
+    """
+    json = {"Content-Type": "application/json"}
+    creds = _get_store().get_host_creds()
+    response: requests.Response = http_request(creds, path, method, data=body, extra_headers=json, **options)
+    return response
 
 
 def finding(error: MlflowException) -> Finding:

@@ -11,12 +11,11 @@ from uuid import UUID
 import mlflow
 from mlflow.entities import Assessment, AssessmentSource, Expectation, Feedback
 from mlflow.exceptions import MlflowException
-from mlflow.tracking._tracking_service.utils import _get_store
-from mlflow.utils.rest_utils import http_request, verify_rest_response
+from mlflow.utils.rest_utils import verify_rest_response
 from pydantic_core import from_json, to_json
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from pipeline.adapters.mlflow_client import MlflowThreads, can_write, error_code, finding
+from pipeline.adapters.mlflow_client import MlflowThreads, can_write, error_code, finding, send
 from pipeline.outcomes import Away, Dead, Logged, NotBegun, Retry, SinkOutcome, Superseded, Withdrawn
 from pipeline.ports import Write
 from pipeline.versions import Order
@@ -162,17 +161,10 @@ def _body_of(write: Write) -> bytes:
 def _post(trace_id: str, body: bytes) -> str:
     """Create an assessment as `mlflow.log_assessment` does, with half of its work.
 
-    It makes the request's JSON three times and a message of the answer. The request itself is MLflow's own.
+    It makes the request's JSON three times and a message of the answer.
     """
     path = f"/api/3.0/mlflow/traces/{trace_id}/assessments"
-    response = http_request(
-        _get_store().get_host_creds(),
-        path,
-        "POST",
-        data=body,
-        extra_headers={"Content-Type": "application/json"},
-    )
-    said = from_json(verify_rest_response(response, path).content)
+    said = from_json(verify_rest_response(send("POST", path, body), path).content)
     return str(said["assessment"]["assessment_id"])
 
 
