@@ -16,6 +16,7 @@ from contracts.events import FeedbackLogged
 from contracts.headers import DeadLetterHeaders, encode_headers, is_writable
 from contracts.kafka import KafkaSettings
 from contracts.kafka_refusals import explain
+from contracts.producers import end_producer
 from contracts.topics import ENVELOPE_BYTES, Topics
 from pipeline.letters import prepared
 from pipeline.outcomes import DependencyAwayError
@@ -28,7 +29,6 @@ _BATCH_BYTES: Final = 256 * 1024
 _partition_of: Final = DefaultPartitioner()
 _receipts: Final = TypeAdapter(FeedbackLogged)
 _SLOW_SECONDS: Final = 5
-_STOP_SECONDS: Final = 5
 
 Found = TypeVar("Found")
 
@@ -84,7 +84,7 @@ class KafkaOutbox:
         """Disconnect."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await asyncio.wait({asyncio.ensure_future(producer.stop())}, timeout=_STOP_SECONDS)
+            await end_producer(producer)
 
     async def send(
         self,

@@ -41,10 +41,10 @@ from contracts.events import (
 from contracts.kafka import KafkaSettings
 from contracts.kafka_refusals import explain, no_right
 from contracts.parse import check_clock, decode_document, validate
+from contracts.producers import end_producer
 from contracts.topics import EVENT_BYTES, Topics
 
 _LINGER_MS: Final = 5
-_STOP_SECONDS: Final = 5
 _W3C_TRACE: Final = re.compile(r"tr-(?!0{32})([0-9a-f]{32})")
 
 
@@ -119,7 +119,7 @@ class FeedbackPublisher:
         """Disconnect; nothing is pending, as each call waited for its acknowledgement."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            await asyncio.wait({asyncio.ensure_future(producer.stop())}, timeout=_STOP_SECONDS)
+            await end_producer(producer)
 
     async def chat_completed(self, **fields: Any) -> ChatCompleted:  # noqa: ANN401 - the fields of the event
         """Publish `ChatCompleted`; the arguments are its fields, ``type`` aside.
@@ -200,7 +200,7 @@ class FeedbackPublisher:
                 return
             with suppress(PublishError):  # no broker lets us in: the old one may still be of use later
                 self._producer = await self._connect()
-                ending = asyncio.ensure_future(failed.stop())
+                ending = asyncio.ensure_future(end_producer(failed))
                 self._ending.add(ending)
                 ending.add_done_callback(self._ending.discard)
 

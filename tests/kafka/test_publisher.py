@@ -1,3 +1,4 @@
+import asyncio
 import json
 import re
 import signal
@@ -13,6 +14,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 from support.reading import Record, read_topic
 from support.stack import Stack
+from support.waiting import wait_until
 
 from contracts import AssessmentInput, FeedbackSubmitted, Source, Topics
 from contracts.kafka import KafkaSettings
@@ -190,6 +192,7 @@ async def test_while_the_broker_is_away_it_says_so_in_time_and_the_event_can_be_
 async def test_when_the_broker_has_ended_the_publisher_still_answers_and_closes(own_kafka: KafkaNode) -> None:
     kafka = address_of(own_kafka)
     create(kafka, Topics().feedback_submitted)
+    before = asyncio.all_tasks()
     async with FeedbackPublisher(KafkaSettings(bootstrap_servers=kafka), timeout_seconds=3) as publisher:
         await publisher.publish(feedback())
         runner.end(own_kafka)
@@ -197,3 +200,6 @@ async def test_when_the_broker_has_ended_the_publisher_still_answers_and_closes(
             await publisher.publish(feedback())
         began = time.monotonic()
     assert time.monotonic() - began < 15
+    await wait_until(
+        lambda: asyncio.all_tasks() <= before, seconds=5, what="nothing goes on in the background"
+    )
