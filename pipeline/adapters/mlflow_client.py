@@ -6,11 +6,11 @@ import re
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
-from urllib.parse import urlsplit
+from threading import BoundedSemaphore
+from typing import Final, Literal, TypeVar
 from uuid import uuid4
 
 import mlflow
@@ -19,7 +19,6 @@ from mlflow.exceptions import MlflowException, RestException
 from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.tracking._tracking_service.utils import _get_store
 from mlflow.utils.rest_utils import http_request
-from requests import sessions
 from requests.exceptions import RetryError
 
 from pipeline.patience import alive
@@ -63,6 +62,7 @@ _SERVER_ERROR: Final = 500
 _HIDDEN_STATUS: Final = re.compile(r"too many (\d{3}) error responses")
 
 _TIMEOUT_SECONDS: Final = 15
+_PREPARING: Final = 3
 
 _TRIED_EACH_TIME: Final = ("dbruntime", "pyspark", "IPython")
 """What the client tries to import for each request, to see whether it runs in a notebook of Databricks."""
@@ -82,37 +82,6 @@ def configure_mlflow(*, concurrency: int) -> None:
     for name in _TRIED_EACH_TIME:
         if find_spec(name) is None:
             sys.modules[name] = None  # type: ignore[assignment]  # documented: its import fails at once
-    # The client makes its sessions by this name.
-    requests.Session = RememberingSession  # type: ignore[misc]
-
-
-class RememberingSession(sessions.Session):
-    """Looks once, not before each request, for what the environment says of proxies and certificates.
-
-    Looking takes a quarter of what a request takes of the processor. A netrc file is looked for only where
-    there was one at the start.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trust_env = any(path.expanduser().exists() for path in _netrc_files())
-        self._known: dict[tuple[object, ...], dict[str, Any]] = {}
-
-    def merge_environment_settings(self, url: Any, proxies: Any, *how: Any) -> Any:  # noqa: ANN401 - of requests
-        """Give what `requests.Session` gives, from memory where it has given it for this host before."""
-        key = (urlsplit(url).netloc, *how)
-        if proxies or key not in self._known:
-            looking = sessions.Session()
-            looking.proxies, looking.verify, looking.cert = self.proxies, self.verify, self.cert
-            found: Any = looking.merge_environment_settings(url, proxies, *how)
-            if proxies:
-                return found
-            self._known[key] = found
-        return dict(self._known[key])
-
-
-def _netrc_files() -> list[Path]:
-    return [Path(os.environ.get("NETRC", "~/.netrc")), Path("~/_netrc")]
 
 
 def send(method: str, path: str, body: bytes | None = None, **options: object) -> requests.Response:
@@ -173,18 +142,30 @@ def can_write(trace_id: str) -> bool:
 
 
 class MlflowThreads:
-    """Threads for the client, which is synchronous; as many as requests may be under way at once."""
+    """Threads for the client, which is synchronous; as many requests as `size` are under way at once.
+
+    Some threads more prepare their requests meanwhile: an MLflow that is at its limit must not wait for us.
+    """
 
     def __init__(self, concurrency: int) -> None:
         self.size = concurrency
-        self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="mlflow")
+        self.turn: AbstractContextManager[object] = BoundedSemaphore(concurrency)
+        self._pool = ThreadPoolExecutor(concurrency + _PREPARING, thread_name_prefix="mlflow")
 
     async def run(self, function: Callable[..., T], *args: object) -> T:
-        """Run a function in one of the threads."""
+        """Run a function in one of the threads, in its turn."""
+        return await self.run_early(self._in_turn, function, *args)
+
+    async def run_early(self, function: Callable[..., T], *args: object) -> T:
+        """Run a function in one of the threads; it takes its `turn` itself before it sends anything."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._pool, partial(function, *args))
         finally:
             alive()  # a batch may take long where MLflow is slow, but each request is bounded
+
+    def _in_turn(self, function: Callable[..., T], *args: object) -> T:
+        with self.turn:
+            return function(*args)
 
     def close(self) -> None:
         """End the threads once their requests have ended."""

@@ -2,20 +2,21 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from typing import Final
 from uuid import UUID
 
 import mlflow
 from mlflow.entities import Assessment, AssessmentSource, Expectation, Feedback
 from mlflow.exceptions import MlflowException
-from mlflow.utils.rest_utils import verify_rest_response
 from pydantic_core import from_json, to_json
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
-from pipeline.adapters.mlflow_client import MlflowThreads, can_write, error_code, finding, send
+from pipeline.adapters.mlflow_client import MlflowThreads, can_write, error_code, finding
+from pipeline.adapters.mlflow_post import Posts
 from pipeline.outcomes import Away, Dead, Logged, NotBegun, Retry, SinkOutcome, Superseded, Withdrawn
 from pipeline.ports import Write
 from pipeline.versions import Order
@@ -36,13 +37,30 @@ class MlflowRestSink:
 
     def __init__(self, threads: MlflowThreads) -> None:
         self._threads = threads
+        self._post = Posts()
 
     async def log(self, writes: Sequence[Write], *, until: float) -> Sequence[SinkOutcome]:
         """Write a batch, as many at once as there are threads; an outcome for each, in order."""
         size = max(1, min(len(writes) // (_ROUNDS * self._threads.size), _MOST_TOGETHER))
         parts = [writes[start : start + size] for start in range(0, len(writes), size)]
-        written = await asyncio.gather(*(self._threads.run(_log_each, part, until) for part in parts))
+        running = (self._threads.run_early(self._log_each, part, until) for part in parts)
+        written = await asyncio.gather(*running)
         return [outcome for part in written for outcome in part]
+
+    def _log_each(self, writes: Sequence[Write], until: float) -> list[SinkOutcome]:
+        return [self._log_safely(write, until) for write in writes]
+
+    def _log_safely(self, write: Write, until: float) -> SinkOutcome:
+        """Write one version; what the client raises becomes an outcome: one record must not end us all."""
+        try:
+            body = _body_of(write)
+        except Exception as error:  # noqa: BLE001 - protobuf's errors have no common class
+            return Dead("rejected", f"MLflow's client cannot express it: {type(error).__name__}")
+        try:
+            with self._threads.turn:
+                return _log(write, until, partial(self._post, _path_of(write), body))
+        except Exception as error:  # noqa: BLE001 - such as a proxy's page, which the client fails to parse
+            return Away("mlflow", f"an answer that is not MLflow's: {type(error).__name__}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,29 +71,13 @@ class _Unclear:
     detail: str
 
 
-def _log_each(writes: Sequence[Write], until: float) -> list[SinkOutcome]:
-    return [log_one_safely(write, until) for write in writes]
-
-
-def log_one_safely(write: Write, until: float) -> SinkOutcome:
-    """Write one version; whatever the client raises becomes an outcome: one record must not end us all."""
-    try:
-        body = _body_of(write)
-    except Exception as error:  # noqa: BLE001 - protobuf's errors have no common class
-        return Dead("rejected", f"MLflow's client cannot express it: {type(error).__name__}")
-    try:
-        return log_one(write, body, until)
-    except Exception as error:  # noqa: BLE001 - such as a proxy's page, which the client fails to parse
-        return Away("mlflow", f"an answer that is not MLflow's: {type(error).__name__}")
-
-
-def log_one(write: Write, body: bytes, until: float) -> SinkOutcome:
+def _log(write: Write, until: float, create: Callable[[], bytes]) -> SinkOutcome:
     """Write one version; blocks for as long as its requests take.
 
     Args:
         write: what to write.
-        body: the request that creates it.
         until: in seconds of `time.monotonic`; nothing is written later.
+        create: sends the request that creates it.
 
     """
     tries = 0
@@ -86,7 +88,7 @@ def log_one(write: Write, body: bytes, until: float) -> SinkOutcome:
         if write.version.op == "withdraw":
             return _withdraw(write, until)
         looked = _look_and_edit(write, until) if write.may_exist or tries > 1 else None
-        return _create(write, body, until) if looked is None else looked
+        return _create(write, until, create) if looked is None else looked
 
     retrying = Retrying(
         retry=retry_if_result(lambda result: isinstance(result, _Unclear)),
@@ -142,13 +144,14 @@ def _edit(write: Write, standing: Assessment, until: float) -> SinkOutcome | _Un
     return _logged(write)
 
 
-def _create(write: Write, body: bytes, until: float) -> SinkOutcome | _Unclear:
+def _create(write: Write, until: float, create: Callable[[], bytes]) -> SinkOutcome | _Unclear:
     if time.monotonic() >= until:
         return NotBegun()
     try:
-        created = _post(write.trace_id, body)
+        answer = create()
     except MlflowException as error:
         return Retry("trace_missing") if finding(error) == "missing" else _failed(error)
+    created = str(from_json(answer)["assessment"]["assessment_id"])
     return Logged(write.trace_id, created or write.version.assessment_id)
 
 
@@ -158,14 +161,8 @@ def _body_of(write: Write) -> bytes:
     return to_json({"assessment": assessment.to_dictionary()})
 
 
-def _post(trace_id: str, body: bytes) -> str:
-    """Create an assessment as `mlflow.log_assessment` does, with half of its work.
-
-    It makes the request's JSON three times and a message of the answer.
-    """
-    path = f"/api/3.0/mlflow/traces/{trace_id}/assessments"
-    said = from_json(verify_rest_response(send("POST", path, body), path).content)
-    return str(said["assessment"]["assessment_id"])
+def _path_of(write: Write) -> str:
+    return f"/api/3.0/mlflow/traces/{write.trace_id}/assessments"
 
 
 def _withdraw(write: Write, until: float) -> SinkOutcome | _Unclear:
