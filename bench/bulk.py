@@ -32,6 +32,7 @@ source_id, rationale, valid, assessment_metadata) FROM STDIN
 @contextmanager
 def bulk(rig: Rig, size: Size) -> Iterator[Run]:
     """Find the best size and number of requests, then measure all in turns; one worker a core."""
+    workers = os.cpu_count() or 1
     rig.clean()
     items = fastest(
         "raw bulk requests, one after another",
@@ -43,7 +44,6 @@ def bulk(rig: Rig, size: Size) -> Iterator[Run]:
         list(product(ITEMS, AT_ONCE)),
         lambda given: raw_bulk_per_s(rig, size.bulk_trial, *given),
     )
-    workers = os.cpu_count() or 1
 
     def run(_known: Samples) -> dict[str, float]:
         # Half of the ceiling before and half of it after, as for one assessment a request.

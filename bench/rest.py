@@ -34,7 +34,7 @@ def rest(rig: Rig, size: Size) -> Iterator[Run]:
     )
 
     def run(_known: Samples) -> dict[str, float]:
-        # Half of the ceiling before and half of it after: the machine's own pace changes by as much as is asked.
+        # Half of the ceiling before and half of it after: the machine's own pace changes as much.
         measures = {
             "before": lambda: raw_rest_per_s(rig, size.rest // 2, raw_at_once),
             "rest_per_s": lambda: rest_per_s(rig, size.rest, our_at_once),

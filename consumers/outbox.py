@@ -9,10 +9,8 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 from aiokafka.partitioner import DefaultPartitioner
 from aiokafka.producer.message_accumulator import BatchBuilder
-from pydantic import TypeAdapter
 
 from consumers.parked import headers_of
-from contracts.events import FeedbackLogged
 from contracts.headers import DeadLetterHeaders, encode_headers, is_writable
 from contracts.kafka import KafkaSettings
 from contracts.kafka_refusals import explain
@@ -22,12 +20,12 @@ from pipeline.letters import prepared
 from pipeline.outcomes import DependencyAwayError
 from pipeline.patience import Patience
 from pipeline.ports import DeadLetter, Parked
+from pipeline.receipt import Receipt
 from pipeline.redaction import NO_REDACTION, Redaction
 
 _LINGER_MS: Final = 5
 _BATCH_BYTES: Final = 256 * 1024
 _partition_of: Final = DefaultPartitioner()
-_receipts: Final = TypeAdapter(FeedbackLogged)
 _SLOW_SECONDS: Final = 5
 
 Found = TypeVar("Found")
@@ -88,7 +86,7 @@ class KafkaOutbox:
 
     async def send(
         self,
-        receipts: Sequence[FeedbackLogged],
+        receipts: Sequence[Receipt],
         dead_letters: Sequence[DeadLetter],
         parked: Sequence[Parked] = (),
     ) -> None:
@@ -117,7 +115,7 @@ class KafkaOutbox:
             raise DependencyAwayError("kafka", detail) from error
 
     async def _place(
-        self, producer: AIOKafkaProducer, receipts: Sequence[FeedbackLogged], messages: Sequence[Message]
+        self, producer: AIOKafkaProducer, receipts: Sequence[Receipt], messages: Sequence[Message]
     ) -> "list[asyncio.Future[object]]":
         """Hand everything to the producer; receipts in batches of our own, in a third of its time."""
         futures = [
@@ -128,7 +126,7 @@ class KafkaOutbox:
         partitions = sorted(await producer.partitions_for(topic)) if receipts else []
         batches: dict[int, BatchBuilder] = {}
         for receipt in receipts:
-            key, value = receipt_record(receipt)
+            key, value = receipt.key, receipt.to_json()
             partition = _partition_of(key, partitions, partitions)
             batch = batches.get(partition)
             if batch is None or batch.append(key=key, value=value, timestamp=None) is None:
@@ -160,12 +158,6 @@ class KafkaOutbox:
             for future in pending:
                 future.cancel()
         return [future.result() for future in futures]
-
-
-def receipt_record(receipt: FeedbackLogged) -> tuple[bytes, bytes]:
-    """Give key and value of a receipt's record, keyed like the event that it answers."""
-    key = receipt.client_request_id or receipt.trace_id or str(receipt.feedback_id)
-    return key.encode(), _receipts.serializer.to_json(receipt, exclude_none=True)
 
 
 def dead_letter_message(topics: Topics, letter: DeadLetter) -> Message:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from uuid import UUID
 
-from contracts.events import FeedbackLogged
 from pipeline.batch import Batch, Ended
 from pipeline.claim import judge
 from pipeline.decode import Decoded, decode
@@ -29,6 +28,7 @@ from pipeline.ports import (
     Sink,
     Traces,
 )
+from pipeline.receipt import Receipt
 from pipeline.records import Record
 from pipeline.redaction import NO_REDACTION, Redaction
 from pipeline.resolve import Work, resolve
@@ -252,7 +252,7 @@ class FeedbackPipeline:
         await self._newest.write(due, batch.segment)
         return waiting_for_a_look(decoded, batch.standings, self._retries, now=now)
 
-    def _receipts(self, batch: Batch) -> list[FeedbackLogged]:
+    def _receipts(self, batch: Batch) -> list[Receipt]:
         now = self._clock()
         return [
             receipt_of(
@@ -268,7 +268,7 @@ class FeedbackPipeline:
         ]
 
     def _count(
-        self, receipts: Sequence[FeedbackLogged], parked: Sequence[Parked], undecodable: Sequence[DeadLetter]
+        self, receipts: Sequence[Receipt], parked: Sequence[Parked], undecodable: Sequence[DeadLetter]
     ) -> None:
         told = Counter((receipt.outcome, receipt.reason or "") for receipt in receipts)
         told.update(("dead-lettered", letter.dead.reason) for letter in undecodable)

@@ -21,6 +21,7 @@ from pipeline.ports import (
     State,
     Write,
 )
+from pipeline.receipt import Receipt
 from pipeline.versions import Version
 
 
@@ -221,11 +222,11 @@ class MemoryOutbox:
 
     async def send(
         self,
-        receipts: Sequence[FeedbackLogged],
+        receipts: Sequence[Receipt],
         dead_letters: Sequence[DeadLetter],
         parked: Sequence[Parked] = (),
     ) -> None:
         """Keep them."""
-        self.receipts.extend(receipts)
+        self.receipts.extend(receipt.event() for receipt in receipts)
         self.dead_letters.extend(dead_letters)
         self.parked.extend(parked)

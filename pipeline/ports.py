@@ -9,9 +9,9 @@ from datetime import datetime, timedelta
 from typing import Final, Literal, NamedTuple, Protocol
 from uuid import UUID
 
-from contracts.events import FeedbackLogged
 from pipeline.chat import Chat
 from pipeline.outcomes import Dead, ParkReason, Settled, SinkOutcome
+from pipeline.receipt import Receipt
 from pipeline.records import Names, Record
 from pipeline.versions import Order, Version
 
@@ -197,7 +197,7 @@ class Outbox(Protocol):
 
     async def send(
         self,
-        receipts: Sequence[FeedbackLogged],
+        receipts: Sequence[Receipt],
         dead_letters: Sequence[DeadLetter],
         parked: Sequence[Parked] = (),
     ) -> None:

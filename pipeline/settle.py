@@ -2,18 +2,16 @@
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
-from typing import Final, assert_never
+from typing import assert_never
 from uuid import UUID
 
-from contracts import identity
-from contracts.events import FeedbackLogged, Segment, Source
 from contracts.events import Outcome as OutcomeName
+from contracts.events import Segment
 from pipeline.decode import Decoded
 from pipeline.outcomes import Dead, Logged, Retry, Settled, Superseded, Withdrawn
 from pipeline.ports import DeadLetter, Settlement
+from pipeline.receipt import Receipt
 from pipeline.versions import Version
-
-_NO_SEGMENT: Final = Segment()
 
 
 def settlement_of(version: Version, outcome: Settled, written: UUID | None) -> Settlement | None:
@@ -44,28 +42,18 @@ def settlement_of(version: Version, outcome: Settled, written: UUID | None) -> S
 
 def receipt_of(
     version: Version, outcome: Settled, segment: Segment | None, *, now: datetime, attempts: int
-) -> FeedbackLogged:
+) -> Receipt:
     """Give the receipt of one assessment of one event."""
     name, reason, trace_id = _told(outcome)
-    fields = {
-        "type": "FeedbackLogged",
-        "receipt_id": identity.receipt_id(version.event_id, version.feedback_id, name),
-        "event_id": version.event_id,
-        "feedback_id": version.feedback_id,
-        "outcome": name,
-        "reason": reason,
-        "client_request_id": version.client_request_id,
-        "trace_id": trace_id or version.trace_id,
-        "assessment_id": version.assessment_id if trace_id else None,
-        "kind": version.kind,
-        "name": version.name,
-        "value": version.value,
-        "source": Source.trusted({"type": version.source_type, "id": version.source_id}),
-        "submitted_at": version.submitted_at,
-        "logged_at": now,
-        "attempts": attempts,
-    }
-    return FeedbackLogged.trusted((segment or _NO_SEGMENT).__dict__ | fields)
+    return Receipt(
+        version=version,
+        outcome=name,
+        reason=reason,
+        trace_id=trace_id,
+        segment=segment,
+        logged_at=now,
+        attempts=attempts,
+    )
 
 
 def _told(outcome: Settled) -> tuple[OutcomeName, str | None, str | None]:

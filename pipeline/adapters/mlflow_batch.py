@@ -5,12 +5,12 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import pydantic_core
 import structlog
 
 from pipeline.adapters.mlflow_batch_wire import Plugin, Refusal, ask, post, size_of
 from pipeline.adapters.mlflow_client import MlflowThreads
 from pipeline.adapters.mlflow_rights import FORBIDDEN
+from pipeline.json_bytes import json_bytes
 from pipeline.outcomes import Away, Dead, Logged, NotBegun, Retry, SinkOutcome, Superseded, Withdrawn
 from pipeline.ports import Sink, Write
 
@@ -197,7 +197,7 @@ def say_sink(plugin: Plugin | None) -> None:
 
 def _encode(write: Write) -> bytes | SinkOutcome:
     try:
-        return pydantic_core.to_json(_item(write), inf_nan_mode="constants")
+        return json_bytes(_item(write))
     except (ValueError, TypeError) as error:
         return Dead("rejected", f"it cannot be expressed as JSON: {type(error).__name__}")
 

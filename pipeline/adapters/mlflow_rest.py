@@ -12,11 +12,12 @@ from uuid import UUID
 import mlflow
 from mlflow.entities import Assessment, AssessmentSource, Expectation, Feedback
 from mlflow.exceptions import MlflowException
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from tenacity import RetryCallState, Retrying, retry_if_result, stop_after_attempt, wait_random_exponential
 
 from pipeline.adapters.mlflow_client import MlflowThreads, can_write, error_code, finding
 from pipeline.adapters.mlflow_post import Posts
+from pipeline.json_bytes import json_bytes
 from pipeline.outcomes import Away, Dead, Logged, NotBegun, Retry, SinkOutcome, Superseded, Withdrawn
 from pipeline.ports import Write
 from pipeline.versions import Order
@@ -158,7 +159,7 @@ def _create(write: Write, until: float, create: Callable[[], bytes]) -> SinkOutc
 def _body_of(write: Write) -> bytes:
     assessment = assessment_of(write)
     assessment.trace_id = write.trace_id
-    return to_json({"assessment": assessment.to_dictionary()})
+    return json_bytes({"assessment": assessment.to_dictionary()})
 
 
 def _path_of(write: Write) -> str:

@@ -3,11 +3,10 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
-from pydantic_core import to_json
-
 from contracts.events import Segment
 from pipeline.adapters.postgres import Pool, connection
 from pipeline.chat import Chat
+from pipeline.json_bytes import json_bytes
 
 _SEGMENT: Final = tuple(Segment.model_fields)
 
@@ -56,7 +55,7 @@ class PostgresChats:
             for chat in chats
         ]
         async with connection(self._pool) as conn:
-            await conn.execute(_UPSERT.encode(), [to_json(rows).decode()])
+            await conn.execute(_UPSERT.encode(), [json_bytes(rows).decode()])
 
     async def find(self, request_ids: Collection[str]) -> Mapping[str, Chat]:
         """Look chats up by client request id."""
@@ -70,7 +69,7 @@ class PostgresChats:
 
     async def _select(self, statement: str, ids: Collection[str]) -> list[Chat]:
         async with connection(self._pool) as conn:
-            rows = await (await conn.execute(statement.encode(), [to_json(list(ids)).decode()])).fetchall()
+            rows = await (await conn.execute(statement.encode(), [json_bytes(list(ids)).decode()])).fetchall()
         return [
             Chat(
                 client_request_id=request_id,

@@ -14,7 +14,7 @@ from support.stack import Stack
 from consumers.outbox import KafkaOutbox
 from consumers.parked import parked_record_of
 from consumers.settings import Settings
-from contracts.events import FeedbackLogged, Segment
+from contracts.events import Segment
 from contracts.headers import DeadLetterHeaders, split_dead_letter
 from contracts.kafka import KafkaSettings
 from contracts.topics import EVENT_BYTES, Topics
@@ -24,6 +24,7 @@ from pipeline.memory import MemoryOutbox
 from pipeline.outcomes import Dead, DependencyAwayError, Logged
 from pipeline.patience import Patience
 from pipeline.ports import DeadLetter, Outbox, Parked
+from pipeline.receipt import Receipt
 from pipeline.records import FIRST_VISIT, Record, Visit
 from pipeline.settle import receipt_of
 
@@ -134,7 +135,7 @@ async def kafka_outbox(settings: Settings) -> AsyncIterator[KafkaOutbox]:
     await outbox.stop()
 
 
-def a_receipt(**fields: Any) -> FeedbackLogged:
+def a_receipt(**fields: Any) -> Receipt:
     version = a_version(**fields)
     segment = Segment(environment="prod", user_id="ü'1")
     return receipt_of(version, Logged("tr-1", version.assessment_id), segment, now=NOON, attempts=2)
@@ -151,7 +152,7 @@ async def test_a_receipt_can_be_read(post: Post) -> None:
     assert await post.receipts() == [
         {
             "type": "FeedbackLogged",
-            "receipt_id": str(receipt.receipt_id),
+            "receipt_id": str(receipt.event().receipt_id),
             "event_id": "00000000-0000-0000-0000-000000000001",
             "feedback_id": "00000000-0000-0000-0000-000000000002",
             "outcome": "logged",

@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from support.samples import NOON, SECRET, a_record, a_version, at
 
-from consumers.outbox import Message, dead_letter_message, receipt_record, retry_message
+from consumers.outbox import Message, dead_letter_message, retry_message
 from contracts import limits
 from contracts.events import Segment
 from contracts.headers import split_dead_letter
@@ -29,14 +29,13 @@ DEAD = Dead("undecodable", "value: is null")
 )
 def test_a_receipt_is_keyed_like_its_event(fields: dict[str, Any], key: bytes) -> None:
     receipt = receipt_of(a_version(**fields), Superseded(), None, now=NOON, attempts=1)
-    given, _ = receipt_record(receipt)
-    assert given == key
+    assert receipt.key == key
 
 
 def test_a_receipt_holds_no_nulls_and_no_comment() -> None:
     version = a_version(rationale=SECRET, submitted_at=at(0.5))
     receipt = receipt_of(version, Withdrawn(None, "a-1"), None, now=at(1), attempts=1)
-    _, value = receipt_record(receipt)
+    value = receipt.to_json()
     said = json.loads(value)
     assert None not in said.values()
     assert said["submitted_at"] == "2026-01-31T12:00:00.500000Z"
@@ -46,7 +45,7 @@ def test_a_receipt_holds_no_nulls_and_no_comment() -> None:
 def test_a_receipt_carries_value_and_segment() -> None:
     outcome = Logged("tr-1", "a-1")
     receipt = receipt_of(a_version(value={"ü": [1]}), outcome, Segment(region="eu"), now=NOON, attempts=3)
-    said = json.loads(receipt_record(receipt)[1])
+    said = json.loads(receipt.to_json())
     assert (said["value"], said["region"], said["attempts"]) == ({"ü": [1]}, "eu", 3)
 
 

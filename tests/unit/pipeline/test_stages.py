@@ -356,7 +356,7 @@ def test_the_receipt_of_each_outcome(
     outcome: Settled, name: str, reason: str | None, trace_id: str, *, has_assessment: bool
 ) -> None:
     version = a_version(trace_id="tr-own", rationale=SECRET)
-    receipt = receipt_of(version, outcome, Segment(region="eu"), now=at(9), attempts=4)
+    receipt = receipt_of(version, outcome, Segment(region="eu"), now=at(9), attempts=4).event()
     assert (receipt.outcome, receipt.reason, receipt.trace_id) == (name, reason, trace_id)
     assert receipt.assessment_id == (version.assessment_id if has_assessment else None)
     assert (receipt.logged_at, receipt.attempts, receipt.region) == (at(9), 4, "eu")
@@ -367,7 +367,7 @@ def test_receipts_differ_by_event_feedback_and_outcome_and_by_nothing_else() -> 
     version = a_version()
 
     def receipt(version: Version, outcome: Settled, attempts: int = 1) -> UUID:
-        return receipt_of(version, outcome, None, now=at(attempts), attempts=attempts).receipt_id
+        return receipt_of(version, outcome, None, now=at(attempts), attempts=attempts).event().receipt_id
 
     same = receipt(version, Superseded())
     assert receipt(version, Superseded(), attempts=3) == same
