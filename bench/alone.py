@@ -35,7 +35,7 @@ def discard(rig: Rig, size: Size) -> Iterator[Run]:
     def run(_known: Samples) -> dict[str, float]:
         found = {"getmany_per_s": getmany_per_s(backlog, size.backlog)}
         for count, name in ((1, "discard_per_s"), (4, "discard_4_per_s")):
-            rig.clean()
+            rig.clean(topics=False)
             world = backlog.again()
             world.make_chats(size.backlog_chats)
             with world.processes(count, [NAME]):
@@ -57,7 +57,7 @@ def workers(rig: Rig, size: Size) -> Iterator[Run]:
         for (label, (backlog, total)), count in (
             (pair, count) for pair in backlogs.items() for count in WORKERS
         ):
-            rig.clean()
+            rig.clean(topics=False)
             world = backlog.again()
             world.make_chats(size.backlog_chats)
             module = [NAME, "--seconds", str(SINK_SECONDS)]
@@ -75,7 +75,7 @@ def memory(rig: Rig, size: Size) -> Iterator[Run]:
     backlog = _backlog(rig, size.backlog, size.backlog_chats)
 
     def run(_known: Samples) -> dict[str, float]:
-        rig.clean()
+        rig.clean(topics=False)
         world = backlog.again()
         world.make_traces(size.backlog_chats)
         world.make_chats(size.backlog_chats)

@@ -47,6 +47,7 @@ RUN: Final = ("ops.cli", "run", "feedback")
 """The module of one process of consumers, and its arguments."""
 
 _SCHEMA: Final = re.compile(r"b[0-9a-f]{8}")
+_TOPIC: Final = re.compile(r"b[0-9a-f]{8}-")
 _STEP_SECONDS: Final = 0.02
 _SELDOM_SECONDS: Final = 1.0
 _READY_SECONDS: Final = 120
@@ -322,11 +323,13 @@ class Rig:
         """Give the address of MLflow's own database."""
         return database(self.postgres, self.mlflow_name)
 
-    def clean(self) -> None:
-        """Empty MLflow of traces and drop all worlds' schemas, so that each run finds the same.
+    def clean(self, *, topics: bool = True) -> None:
+        """Empty MLflow of traces and drop all worlds' schemas and topics, so that each run finds the same.
 
         A checkpoint as well: after one, Postgres writes each page whole the first time that it changes.
         """
+        if topics:
+            _delete_topics(self.kafka)
         with psycopg.connect(self.mlflow_database, autocommit=True) as session:
             session.execute("TRUNCATE trace_info CASCADE")
         with psycopg.connect(self.postgres, autocommit=True) as session:
@@ -481,6 +484,14 @@ def _produce(producer: Producer, topic: str, key: bytes, value: bytes) -> None:
             producer.poll(0.1)
         else:
             return
+
+
+def _delete_topics(kafka: str) -> None:
+    """Delete the topics of all worlds: a few hundred are more than the broker's memory has room for."""
+    admin = AdminClient(_client(kafka))
+    names = [name for name in admin.list_topics(timeout=30).topics if _TOPIC.match(name)]
+    for future in admin.delete_topics(names).values() if names else ():
+        future.result(30)
 
 
 def _forget_group(kafka: str, group: str) -> None:
