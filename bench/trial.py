@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from statistics import fmean
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -28,7 +29,7 @@ def fastest(what: str, options: Sequence[T], measure: Callable[[T], float]) -> T
     """
     there = [measure(option) for option in options]
     back = [measure(option) for option in reversed(options)]
-    rates = [mean_rate(pair) for pair in zip(there, reversed(back), strict=True)]
+    rates = [fmean(pair) for pair in zip(there, reversed(back), strict=True)]
     best = max(zip(rates, range(len(options)), strict=True))[1]
     told = "  ".join(f"{option}: {rate:,.0f}" for option, rate in zip(options, rates, strict=True))
     sys.stderr.write(f"{what}, a second at {told}; taken: {options[best]}\n")
