@@ -24,6 +24,7 @@ FIGURES: Final[Mapping[str, Sequence[str]]] = {
         "pipeline_1k_per_s",
         "pipeline_100k_per_s",
         "pipeline_1m_per_s",
+        "pipeline_spread_per_s",
     ),
     "copy_per_s": (),
 }

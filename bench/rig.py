@@ -49,7 +49,7 @@ RUN: Final = ("ops.cli", "run", "feedback")
 _SCHEMA: Final = re.compile(r"b[0-9a-f]{8}")
 _TOPIC: Final = re.compile(r"b[0-9a-f]{8}-")
 _STEP_SECONDS: Final = 0.02
-_SELDOM_SECONDS: Final = 1.0
+_SELDOM_SECONDS: Final = 3.0
 _READY_SECONDS: Final = 120
 _END_SECONDS: Final = 60
 _DRAIN_SECONDS: Final = 600
@@ -107,9 +107,9 @@ class World:
             session.execute(_CHATS.format(schema=schema).encode(), {"prefix": self.prefix, "last": count - 1})
             session.execute(f"VACUUM ANALYZE {schema}.chats".encode())
 
-    def event(self, number: int, chats: int) -> tuple[bytes, bytes]:
-        """Give key and value of a feedback event."""
-        key = self.request_id(number * STRIDE % chats)
+    def event(self, number: int, chats: int, oldest: int = 0) -> tuple[bytes, bytes]:
+        """Give key and value of a feedback event on one of so many chats, from the oldest on."""
+        key = self.request_id(oldest + number * STRIDE % chats)
         document = {
             "type": "FeedbackSubmitted",
             "event_id": str(uuid4()),
@@ -168,18 +168,19 @@ class World:
             }
         )
 
-    def publish(self, count: int, *, chats: int, first: int = 0, processes: int = 1) -> None:
+    def publish(self, count: int, *, chats: int, oldest: int = 0, first: int = 0, processes: int = 1) -> None:
         """Publish feedback events and wait until all are acknowledged."""
         if processes > 1:
             part = count // processes
             starts = [first + number * part for number in range(processes)]
             counts = [*[part] * (processes - 1), count - part * (processes - 1)]
-            spread(_publish, [(self, some, chats, start) for some, start in zip(counts, starts, strict=True)])
+            parts = zip(counts, starts, strict=True)
+            spread(_publish, [(self, some, chats, oldest, start) for some, start in parts])
             return
         producer = self.producer()
         topic = self.settings.topics.feedback_submitted
         for number in range(first, first + count):
-            key, value = self.event(number, chats)
+            key, value = self.event(number, chats, oldest)
             _produce(producer, topic, key, value)
             if number % 1000 == 0:
                 producer.poll(0)
@@ -472,8 +473,8 @@ async def _make_schema(settings: Settings) -> None:
         await pool.close()
 
 
-def _publish(world: World, count: int, chats: int, first: int) -> None:
-    world.publish(count, chats=chats, first=first)
+def _publish(world: World, count: int, chats: int, oldest: int, first: int) -> None:
+    world.publish(count, chats=chats, oldest=oldest, first=first)
 
 
 def _produce(producer: Producer, topic: str, key: bytes, value: bytes) -> None:

@@ -92,6 +92,13 @@ LINES: Final = (
         is_cost=True,
     ),
     Line(
+        what="pipeline, feedback spread over 1 M traces",
+        figure="pipeline_spread_per_s",
+        ceiling="pipeline_1k_per_s",
+        ceiling_is="at 1 k traces",
+        judged="pipeline_spread_per_s",
+    ),
+    Line(
         what="publish to visible, half load, p99, ms",
         figure="latency_half_load_p99_ms",
         judged="latency_half_load_p99_ms",

@@ -20,6 +20,9 @@ from bench.trial import fastest
 LABELS: Final = ("1k", "100k", "1m")
 """Of the sizes, whatever they are in a quick run."""
 
+RECENT: Final = 1_000
+"""How many of the newest chats get the feedback, so that nothing but the number of traces differs."""
+
 AT_ONCE: Final = (4, 16)
 
 
@@ -38,15 +41,20 @@ def traces(rig: Rig, size: Size) -> Iterator[Run]:
         firsts = dict.fromkeys(LABELS, 0)
         order = deque(LABELS)  # another one is the first each time: what one leaves to do may slow the next
 
+        def pipeline_per_s(label: str, recent: int) -> float:
+            world, count = worlds[label]
+            first, firsts[label] = firsts[label], firsts[label] + size.bulk
+            return _pipeline_per_s(world, count, recent, first, size.bulk)
+
         def run(_known: Samples) -> dict[str, float]:
             found = {}
             for label, (world, count) in worlds.items():
+                _forget_assessments(world)
                 name = "naive_per_s" if label == LABELS[-1] else f"naive_{label}_per_s"
                 found[name] = naive_per_s(world, count, threads[label], size.naive_seconds)
             for label in order:
-                world, count = worlds[label]
-                found[f"pipeline_{label}_per_s"] = _pipeline_per_s(world, count, firsts[label], size.bulk)
-                firsts[label] += size.bulk
+                found[f"pipeline_{label}_per_s"] = pipeline_per_s(label, RECENT)
+            found["pipeline_spread_per_s"] = pipeline_per_s(LABELS[-1], worlds[LABELS[-1]][1])
             order.rotate()
             return found
 
@@ -75,7 +83,7 @@ def _naive(  # noqa: PLR0913, PLR0917 - of another process
     import mlflow  # noqa: PLC0415 - it reads the environment
 
     def endpoint() -> None:
-        request_id = f"{prefix}{random.randrange(chats)}"  # noqa: S311 - sample data
+        request_id = f"{prefix}{random.randrange(max(chats - RECENT, 0), chats)}"  # noqa: S311 - sample data
         (trace,) = mlflow.search_traces(
             locations=[experiment],
             filter_string=f"attributes.client_request_id = '{request_id}'",
@@ -100,9 +108,17 @@ def _repeat(work: Callable[[], None], until: float) -> int:
     return done
 
 
-def _pipeline_per_s(world: World, chats: int, first: int, count: int) -> float:
-    before = world.assessments()
-    world.publish(count, chats=chats, first=first)
+def _pipeline_per_s(world: World, chats: int, recent: int, first: int, count: int) -> float:
+    """Count what is logged of feedback on the newest so many chats."""
+    recent = min(recent, chats)
+    _forget_assessments(world)
+    world.publish(count, chats=recent, oldest=chats - recent, first=first)
     with psycopg.connect(world.rig.postgres, autocommit=True) as session:
         session.execute("CHECKPOINT")
-    return world.drained_per_s(count, before=before)
+    return world.drained_per_s(count)
+
+
+def _forget_assessments(world: World) -> None:
+    """Empty the table: MLflow reads all assessments of each trace that it finds."""
+    with psycopg.connect(world.rig.mlflow_database, autocommit=True) as session:
+        session.execute("TRUNCATE assessments")

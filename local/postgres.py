@@ -73,6 +73,8 @@ class Postgres(Part):
             "listen_addresses": HOST,
             "unix_socket_directories": "",
             "max_connections": 200,
+            "shared_buffers": "512MB",
+            "max_wal_size": "4GB",
             "timezone": "UTC",
             "log_timezone": "UTC",
         }
