@@ -41,7 +41,7 @@ class MlflowRestSink:
         self._post = Posts()
 
     async def log(self, writes: Sequence[Write], *, until: float) -> Sequence[SinkOutcome]:
-        """Write a batch, as many at once as there are threads; an outcome for each, in order."""
+        """Write a batch, as many at once as may be under way; an outcome for each, in order."""
         size = max(1, min(len(writes) // (_ROUNDS * self._threads.size), _MOST_TOGETHER))
         parts = [writes[start : start + size] for start in range(0, len(writes), size)]
         running = (self._threads.run_early(self._log_each, part, until) for part in parts)

@@ -84,6 +84,40 @@ async def test_what_is_entered_stands_as_logged_on_its_trace(store: FeedbackStor
     assert await claim(store, version) == standing
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"client_request_id": "req-7", "trace_id": None},
+        {"client_request_id": "req-7", "trace_id": "tr-1", "span_id": "s-1", "kind": "expectation"},
+        {"client_request_id": None, "trace_id": "tr-1", "source_type": "CODE", "source_id": None},
+    ],
+)
+async def test_the_row_of_what_was_entered_is_that_of_what_was_claimed(
+    pool: Pool, fields: dict[str, object]
+) -> None:
+    store = PostgresFeedback(pool)
+    entered, claimed = a_version(**fields, feedback_id=uuid4()), a_version(**fields, feedback_id=uuid4())
+    await store.enter([Entry(entered, "tr-1")])
+    await claim(store, claimed)
+    await pin(store, claimed, "tr-1")
+    await store.settle([ended(claimed, "logged", written=True)])
+    rows = [await identity_row(pool, version) for version in (entered, claimed)]
+    assert rows[0] == rows[1]
+
+
+async def identity_row(pool: Pool, version: Version) -> tuple[object, ...]:
+    """Give what a row says of its feedback, and the payload but for its ids."""
+    async with pool.connection() as conn:
+        cursor = await conn.execute(
+            "SELECT version, op, state, trace_id, written_event = event_id, settled_at IS NULL, reference, "
+            "client_request_id, span_id, kind, name, source_type, source_id, "
+            "payload::jsonb - 'feedback_id' - 'event_id' FROM feedback WHERE feedback_id = %s",
+            [version.feedback_id],
+        )
+        (row,) = await cursor.fetchall()
+    return tuple(row)
+
+
 async def test_nothing_that_stands_is_entered_over(store: FeedbackStore) -> None:
     version = a_version()
     await claim(store, version)
