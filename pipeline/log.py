@@ -9,7 +9,9 @@ from uuid import UUID
 from contracts.events import Segment
 from pipeline.outcomes import (
     Away,
+    Dead,
     DependencyAwayError,
+    Elsewhere,
     Logged,
     NotBegun,
     Outcome,
@@ -18,7 +20,7 @@ from pipeline.outcomes import (
     Withdrawn,
 )
 from pipeline.patience import Patience
-from pipeline.ports import FeedbackStore, Pin, Sink, Write
+from pipeline.ports import FeedbackStore, Pin, Settlement, Sink, Write
 from pipeline.versions import Version
 
 
@@ -78,6 +80,8 @@ class _Writing:
         self._pinned: Mapping[UUID, str] = {}
         self._until = 0.0
         self._doubtful: set[UUID] = set()
+        self._elsewhere: dict[UUID, str] = {}
+        self._moved: set[UUID] = set()
 
     async def go_on(self) -> None:
         """Write what is not written yet.
@@ -89,10 +93,12 @@ class _Writing:
         while self._rest:
             if time.monotonic() >= self._until:
                 await self._pin()
+            if self._elsewhere:
+                await self._move()
             writes = [write_of(draft, self._pinned[key]) for key, draft in self._rest.items()]
             before = len(self._rest)
             away = self._collect(writes, await self._sink.log(writes, until=self._until)) if writes else None
-            if writes and away is None and len(self._rest) == before:
+            if writes and away is None and not self._elsewhere and len(self._rest) == before:
                 away = Away("mlflow", "no write was answered in time")
             if away is not None:
                 raise DependencyAwayError(away.dependency, away.detail)
@@ -104,6 +110,28 @@ class _Writing:
             self._end(key, Superseded())
         self._until = until
 
+    async def _move(self) -> None:
+        """Pin what stands on another trace to that one: who wrote it there died before he could say so."""
+        moving = {key: replace(self._rest[key], trace_id=trace) for key, trace in self._elsewhere.items()}
+        await self._store.settle(
+            [
+                Settlement(
+                    version=draft.version,
+                    state="open",
+                    written_event=None,
+                    is_certain=key not in self._doubtful,
+                )
+                for key, draft in moving.items()
+            ]
+        )
+        pinned = await self._store.pin([_pin(draft) for draft in moving.values()])
+        self._rest.update(moving)
+        self._pinned = {**self._pinned, **pinned}
+        self._moved |= moving.keys()
+        self._elsewhere = {}
+        for key in moving.keys() - pinned.keys():
+            self._end(key, Superseded())
+
     def _collect(self, writes: Sequence[Write], results: Sequence[SinkOutcome]) -> Away | None:
         away = None
         for write, result in zip(writes, results, strict=True):
@@ -114,6 +142,10 @@ class _Writing:
                     self._doubtful.add(key)
                 case NotBegun():
                     pass
+                case Elsewhere() if key in self._moved:
+                    self._end(key, Dead("rejected", f"it stands on another trace, {result.trace_id}"))
+                case Elsewhere():
+                    self._elsewhere[key] = result.trace_id
                 case Logged() | Withdrawn() if key in self._doubtful:
                     self._end(key, replace(result, is_certain=False))
                 case _:

@@ -8,7 +8,17 @@ from uuid import UUID
 
 from contracts.events import FeedbackLogged
 from pipeline.chat import Chat, merge
-from pipeline.outcomes import Dead, Logged, NotBegun, Retry, Settled, SinkOutcome, Superseded, Withdrawn
+from pipeline.outcomes import (
+    Dead,
+    Elsewhere,
+    Logged,
+    NotBegun,
+    Retry,
+    Settled,
+    SinkOutcome,
+    Superseded,
+    Withdrawn,
+)
 from pipeline.ports import (
     PAST_KEPT,
     TOLD_BEFORE,
@@ -198,6 +208,9 @@ class MemorySink:
 
     def _log(self, write: Write) -> SinkOutcome:
         version, key = write.version, (write.trace_id, write.version.assessment_id)
+        other = self._other_trace(write)
+        if other is not None:
+            return Elsewhere(other)
         if version.op == "withdraw":
             self.assessments.pop(key, None)
             return Withdrawn(write.trace_id, version.assessment_id)
@@ -210,6 +223,10 @@ class MemorySink:
             return Superseded()
         self.assessments[key] = write
         return Logged(write.trace_id, version.assessment_id)
+
+    def _other_trace(self, write: Write) -> str | None:
+        ids = (trace for trace, key in self.assessments if key == write.version.assessment_id)
+        return next((trace for trace in ids if trace != write.trace_id), None)
 
 
 @dataclass(slots=True)

@@ -72,13 +72,20 @@ class Away:
 
 
 @dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Nothing was done, as the assessment stands on another trace: its first write was never settled."""
+
+    trace_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class NotBegun:
     """Nothing was done, as it was too late to begin: somebody else may have a newer version by now."""
 
 
 Settled: TypeAlias = Logged | Withdrawn | Superseded | Dead
 Outcome: TypeAlias = Settled | Retry
-SinkOutcome: TypeAlias = Outcome | Away | NotBegun
+SinkOutcome: TypeAlias = Outcome | Elsewhere | Away | NotBegun
 
 
 class DependencyAwayError(Exception):

@@ -1,11 +1,11 @@
 """What one kind of database does with a slice, inside a transaction of its own."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from sqlalchemy import Connection
 
-from feedback_batch.rows import Gone, Row
+from feedback_batch.rows import Gone, Row, standing_of
 from feedback_batch.wire import Outcome
 
 TOMBSTONES = "feedback_batch_tombstones"
@@ -20,6 +20,15 @@ class Trace(NamedTuple):
 
     experiment_id: int
     timestamp_ms: int
+
+
+class Standing(NamedTuple):
+    """What stands under an assessment's id."""
+
+    trace_id: str
+    assessment_type: str
+    metadata: str | None
+    overrides: str | None
 
 
 class Dialect(Protocol):
@@ -47,6 +56,9 @@ class Dialect(Protocol):
     def withdraw(self, connection: Connection, gone: Sequence[Gone], *, now_ms: int) -> dict[str, Outcome]:
         """Delete what is older, and keep that nothing older may come back."""
 
+    def standing(self, connection: Connection, assessment_ids: Sequence[str]) -> Mapping[str, Standing]:
+        """Read what stands, by assessment id."""
+
 
 LOGGED = Outcome("logged")
 ALREADY_THERE = Outcome("already_there")
@@ -54,20 +66,17 @@ SUPERSEDED = Outcome("superseded")
 WITHDRAWN = Outcome("withdrawn")
 NO_SUCH_TRACE = Outcome("no_such_trace")
 FORBIDDEN = Outcome("forbidden")
-OTHER_TRACE = Outcome("invalid", "assessment_id: stands on another trace, or as another type")
+OTHER_TRACE = Outcome("invalid", "assessment_id: stands on another trace")
+OTHER_TYPE = Outcome("invalid", "assessment_id: stands as another type")
 
 
-def outcome_of_standing(row: Row, standing: str | None, *, is_alike: bool) -> Outcome:
-    """Say what became of a row that was not written.
-
-    Args:
-        row: what was to be written.
-        standing: the version of what stands there, None where it tells of none.
-        is_alike: whether what stands there is of the same trace and type.
-
-    """
-    if not is_alike:
+def outcome_of_standing(row: Row, there: Standing) -> Outcome:
+    """Say what became of a row that was not written, by what stands there; forbidden where that is older."""
+    if there.trace_id != row.trace_id:
         return OTHER_TRACE
-    if standing == row.order:
+    if there.assessment_type != row.assessment_type:
+        return OTHER_TYPE
+    order = standing_of(there.metadata)
+    if order == row.order:
         return ALREADY_THERE
-    return SUPERSEDED if standing is not None and standing > row.order else FORBIDDEN
+    return SUPERSEDED if order is not None and order > row.order else FORBIDDEN

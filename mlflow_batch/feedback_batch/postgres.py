@@ -1,6 +1,6 @@
 """The statements for PostgreSQL: whole slices as arrays, and the database decides which version is newer."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -13,10 +13,11 @@ from feedback_batch.dialects import (
     SUPERSEDED,
     TOMBSTONES,
     WITHDRAWN,
+    Standing,
     Trace,
     outcome_of_standing,
 )
-from feedback_batch.rows import Gone, Row, standing_of
+from feedback_batch.rows import Gone, Row
 from feedback_batch.wire import Outcome
 
 # Many values come as one JSON text: psycopg writes arrays in Python, which takes twenty times as long.
@@ -81,7 +82,7 @@ RETURNING assessment_id"""
 )
 
 _STANDING: Final = f"""
-SELECT assessment_id, trace_id, assessment_type, assessment_metadata FROM assessments
+SELECT assessment_id, trace_id, assessment_type, assessment_metadata, overrides FROM assessments
 WHERE assessment_id = ANY({_IDS})"""
 
 _BURY: Final = f"""
@@ -150,16 +151,12 @@ class Postgres:
     def _not_written(
         self, connection: Connection, rest: Sequence[Row], *, may_edit: bool
     ) -> dict[str, Outcome]:
-        found = connection.exec_driver_sql(_STANDING, (_json([row.assessment_id for row in rest]),))
-        standing = {row[0]: row for row in found}
+        standing = self.standing(connection, [row.assessment_id for row in rest])
         outcomes = {}
         for row in rest:
             there = standing.get(row.assessment_id)
             # What is not there, and yet was not written, was withdrawn.
-            outcome = SUPERSEDED
-            if there is not None:
-                is_alike = (there[1], there[2]) == (row.trace_id, row.assessment_type)
-                outcome = outcome_of_standing(row, standing_of(there[3]), is_alike=is_alike)
+            outcome = SUPERSEDED if there is None else outcome_of_standing(row, there)
             # So was what is older, and may be edited, if MLflow's own endpoint put it there again.
             outcomes[row.assessment_id] = SUPERSEDED if may_edit and outcome is FORBIDDEN else outcome
         return outcomes
@@ -173,15 +170,20 @@ class Postgres:
             connection.exec_driver_sql(
                 f"UPDATE assessments SET valid = true WHERE assessment_id = ANY({_IDS})", (_json(overridden),)
             )
-        standing = {row[0]: row[1] for row in connection.exec_driver_sql(_STANDING, (_json(ids),))}
+        standing = self.standing(connection, ids)
         outcomes = {}
         for item in gone:
-            trace_id = standing.get(item.assessment_id)
-            if trace_id is None:
+            there = standing.get(item.assessment_id)
+            if there is None:
                 outcomes[item.assessment_id] = WITHDRAWN
             else:
-                outcomes[item.assessment_id] = SUPERSEDED if trace_id == item.trace_id else OTHER_TRACE
+                outcomes[item.assessment_id] = SUPERSEDED if there.trace_id == item.trace_id else OTHER_TRACE
         return outcomes
+
+    def standing(self, connection: Connection, assessment_ids: Sequence[str]) -> Mapping[str, Standing]:
+        """Read what stands."""
+        found = connection.exec_driver_sql(_STANDING, (_json(assessment_ids),))
+        return {row[0]: Standing(*row[1:]) for row in found}
 
 
 def _json(values: object) -> str:

@@ -1,17 +1,18 @@
 """The statements for SQLite, which has one writer at a time: read, decide and write."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final
 
 from sqlalchemy import Connection
 
 from feedback_batch.dialects import (
-    ALREADY_THERE,
+    FORBIDDEN,
     LOGGED,
     OTHER_TRACE,
     SUPERSEDED,
     TOMBSTONES,
     WITHDRAWN,
+    Standing,
     Trace,
     outcome_of_standing,
 )
@@ -38,9 +39,6 @@ INSERT INTO {TOMBSTONES} (assessment_id, trace_id, standing, withdrawn_at) VALUE
 ON CONFLICT (assessment_id, trace_id) DO UPDATE
 SET standing = excluded.standing, withdrawn_at = excluded.withdrawn_at
 WHERE {TOMBSTONES}.standing < excluded.standing"""
-
-_Standing = tuple[str, str, str | None, str | None]
-"""Trace, type, metadata and what it overrides."""
 
 
 class Sqlite:
@@ -82,7 +80,7 @@ class Sqlite:
     ) -> dict[str, Outcome]:
         """Create, or edit what is older."""
         ids = [row.assessment_id for row in rows]
-        standing, buried = _standing(connection, ids), _buried(connection, ids)
+        standing, buried = self.standing(connection, ids), _buried(connection, ids)
         outcomes: dict[str, Outcome] = {}
         inserts, updates = [], []
         for row in rows:
@@ -93,10 +91,9 @@ class Sqlite:
                 inserts.append(_values(row))
                 outcome = LOGGED
             else:
-                order, is_alike = standing_of(there[2]), there[:2] == (row.trace_id, row.assessment_type)
-                outcome = outcome_of_standing(row, order, is_alike=is_alike)
-                if may_edit and is_alike and outcome not in (ALREADY_THERE, SUPERSEDED):
-                    updates.append(_changes(row, there[2], now_ms))
+                outcome = outcome_of_standing(row, there)
+                if may_edit and outcome is FORBIDDEN:
+                    updates.append(_changes(row, there.metadata, now_ms))
                     outcome = LOGGED
             outcomes[row.assessment_id] = outcome
         for statement, many in ((_INSERT, inserts), (_UPDATE, updates)):
@@ -109,33 +106,33 @@ class Sqlite:
         connection.exec_driver_sql(
             _BURY, [(item.assessment_id, item.trace_id, item.order, now_ms) for item in gone]
         )
-        standing = _standing(connection, [item.assessment_id for item in gone])
+        standing = self.standing(connection, [item.assessment_id for item in gone])
         outcomes: dict[str, Outcome] = {}
         for item in gone:
             there = standing.get(item.assessment_id)
             if there is None:
                 outcome = WITHDRAWN
-            elif there[0] != item.trace_id:
+            elif there.trace_id != item.trace_id:
                 outcome = OTHER_TRACE
-            elif (standing_of(there[2]) or "") >= item.order:
+            elif (standing_of(there.metadata) or "") >= item.order:
                 outcome = SUPERSEDED
             else:
-                _delete(connection, item.assessment_id, there[3])
+                _delete(connection, item.assessment_id, there.overrides)
                 outcome = WITHDRAWN
             outcomes[item.assessment_id] = outcome
         return outcomes
 
-
-def _standing(connection: Connection, ids: Sequence[str]) -> dict[str, _Standing]:
-    found: dict[str, _Standing] = {}
-    for some in _parts(ids):
-        rows = connection.exec_driver_sql(
-            "SELECT assessment_id, trace_id, assessment_type, assessment_metadata, overrides FROM assessments"
-            f" WHERE assessment_id IN ({_marks(some)})",
-            tuple(some),
-        )
-        found |= {row[0]: (row[1], row[2], row[3], row[4]) for row in rows}
-    return found
+    def standing(self, connection: Connection, assessment_ids: Sequence[str]) -> Mapping[str, Standing]:
+        """Read what stands."""
+        found: dict[str, Standing] = {}
+        for ids in _parts(assessment_ids):
+            rows = connection.exec_driver_sql(
+                "SELECT assessment_id, trace_id, assessment_type, assessment_metadata, overrides"
+                f" FROM assessments WHERE assessment_id IN ({_marks(ids)})",
+                tuple(ids),
+            )
+            found |= {row[0]: Standing(*row[1:]) for row in rows}
+        return found
 
 
 def _buried(connection: Connection, ids: Sequence[str]) -> dict[tuple[str, str], str]:

@@ -81,10 +81,14 @@ Item = Log | Withdraw
 
 
 class Outcome(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What became of one item."""
+    """What became of one item.
+
+    ``trace_id`` is told where the assessment stands on another trace, on which the caller may do the same.
+    """
 
     status: Status
     reason: str = ""
+    trace_id: str = ""
 
 
 class Resolve(msgspec.Struct, frozen=True, kw_only=True):

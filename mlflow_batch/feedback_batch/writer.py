@@ -1,7 +1,7 @@
 """Batches into the tracking store's database: slices, rights, and the one item that cannot be stored."""
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import sqlalchemy
@@ -14,7 +14,15 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
-from feedback_batch.dialects import FORBIDDEN, NO_SUCH_TRACE, SUPERSEDED, TOMBSTONES, Dialect, Trace
+from feedback_batch.dialects import (
+    FORBIDDEN,
+    NO_SUCH_TRACE,
+    OTHER_TRACE,
+    SUPERSEDED,
+    TOMBSTONES,
+    Dialect,
+    Trace,
+)
 from feedback_batch.errors import RequestError
 from feedback_batch.rights import Rights
 from feedback_batch.rows import Gone, Row, row_of
@@ -173,7 +181,29 @@ class Writer:
             for rows, may_edit in ((upserts, True), (creates, False)):
                 if rows:
                     outcomes |= self._dialect.log(connection, rows, may_edit=may_edit, now_ms=now_ms)
+            missed = [one for one in work if outcomes[one.assessment_id] in (NO_SUCH_TRACE, OTHER_TRACE)]
+            if missed:
+                outcomes |= self._elsewhere(connection, missed, outcomes, rights)
         return outcomes
+
+    def _elsewhere(
+        self, connection: Connection, work: Sequence[Work], outcomes: Mapping[str, Outcome], rights: Rights
+    ) -> dict[str, Outcome]:
+        """Tell on which other traces assessments stand, where the caller may do there what he came for."""
+        standing = self._dialect.standing(connection, [one.assessment_id for one in work])
+        trace_ids = {there.trace_id for there in standing.values()}
+        traces = self._dialect.traces(connection, trace_ids, self._workspace(), lock=None)
+        found = {}
+        for one in work:
+            there = standing.get(one.assessment_id)
+            trace = traces.get(there.trace_id) if there else None
+            if there is None or trace is None:
+                continue
+            may = rights.of(str(trace.experiment_id), there.trace_id) if rights.is_needed else rights.all
+            if may.delete if isinstance(one, Gone) else may.create:
+                told = outcomes[one.assessment_id]
+                found[one.assessment_id] = Outcome(told.status, told.reason, there.trace_id)
+        return found
 
     def _locked_traces(self, connection: Connection, work: Iterable[Work]) -> dict[str, Trace]:
         ids = {one.trace_id for one in work}

@@ -11,7 +11,17 @@ from pipeline.adapters.mlflow_batch_wire import Plugin, Refusal, ask, post, size
 from pipeline.adapters.mlflow_client import MlflowThreads
 from pipeline.adapters.mlflow_rights import FORBIDDEN
 from pipeline.json_bytes import json_bytes
-from pipeline.outcomes import Away, Dead, Logged, NotBegun, Retry, SinkOutcome, Superseded, Withdrawn
+from pipeline.outcomes import (
+    Away,
+    Dead,
+    Elsewhere,
+    Logged,
+    NotBegun,
+    Retry,
+    SinkOutcome,
+    Superseded,
+    Withdrawn,
+)
 from pipeline.ports import Sink, Write
 
 _log = structlog.get_logger(__name__)
@@ -224,7 +234,10 @@ def _item(write: Write) -> dict[str, object]:
 
 def _outcome(write: Write, said: Mapping[str, str]) -> SinkOutcome:
     trace_id, assessment_id = write.trace_id, write.version.assessment_id
+    elsewhere = said.get("trace_id")
     match said.get("status"):
+        case _ if isinstance(elsewhere, str) and elsewhere not in ("", trace_id):
+            return Elsewhere(elsewhere)
         case status if status in _LOGGED:
             return Logged(trace_id, assessment_id)
         case "superseded":

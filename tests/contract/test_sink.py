@@ -15,7 +15,7 @@ from pipeline.adapters.mlflow_client import MlflowThreads
 from pipeline.adapters.mlflow_rest import MlflowRestSink
 from pipeline.log import assessment_metadata
 from pipeline.memory import MemorySink
-from pipeline.outcomes import Dead, Logged, NotBegun, Retry, SinkOutcome, Superseded, Withdrawn
+from pipeline.outcomes import Dead, Elsewhere, Logged, NotBegun, Retry, SinkOutcome, Superseded, Withdrawn
 from pipeline.ports import Write
 from pipeline.versions import Version
 
@@ -354,6 +354,22 @@ async def test_it_is_created_again_after_a_withdrawal(shelf: Shelf) -> None:
 async def test_a_trace_that_is_missing_is_asked_for_again(shelf: Shelf, may_exist: bool) -> None:  # noqa: FBT001 - a parameter of the test
     write = write_of(a_version(), f"tr-{uuid4().hex}", may_exist=may_exist)
     assert await put(shelf, write) == Retry("trace_missing")
+
+
+@pytest.mark.parametrize("op", ["log", "withdraw"])
+async def test_what_stands_on_another_trace_is_told_and_left_alone(shelf: Shelf, op: str) -> None:
+    trace_id, version = shelf.new_trace(), a_version(value="first")
+    await put(shelf, write_of(version, trace_id))
+    later = edit(version, 1, **({"value": "second"} if op == "log" else {"op": "withdraw", "value": None}))
+    outcomes = [
+        await put(shelf, write_of(later, other)) for other in (shelf.new_trace(), f"tr-{uuid4().hex}")
+    ]
+    if isinstance(shelf.sink, MlflowBatchSink | MemorySink):
+        assert outcomes == [Elsewhere(trace_id)] * 2
+    elif op == "log":  # MLflow itself does not say where
+        assert isinstance(outcomes[0], Dead)
+        assert outcomes[1] == Retry("trace_missing")
+    assert the_one(shelf, trace_id).value == "first"
 
 
 async def test_a_batch_has_an_outcome_for_each_in_order(shelf: Shelf) -> None:

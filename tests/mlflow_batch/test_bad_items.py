@@ -95,6 +95,22 @@ def test_no_such_trace_and_the_id_of_somebody_else(bulk: Bulk, new_trace: TraceO
     assert bulk.row(item["assessment_id"]) is not None
 
 
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("op", ["log", "withdraw"])
+def test_what_stands_on_another_trace_says_on_which(
+    bulk: Bulk, new_trace: TraceOf, op: str, *, there: bool
+) -> None:
+    item = an_item(new_trace())
+    bulk.write(item)
+    elsewhere = item | {"trace_id": new_trace() if there else f"tr-{new_id()}"[:50], "metadata": marks(1)}
+    asked = elsewhere if op == "log" else a_withdrawal(elsewhere, 1)
+    (outcome,) = bulk.outcomes(asked)
+    assert outcome["trace_id"] == item["trace_id"]
+    assert outcome["status"] == ("invalid" if there else "no_such_trace")
+    (told,) = bulk.outcomes(asked | {"trace_id": outcome["trace_id"]})
+    assert told == {"status": "logged" if op == "log" else "withdrawn"}
+
+
 @pytest.fixture
 def refusing_database(stack: Stack) -> Iterator[str]:
     """A database that cannot store one name, as with a broken disk page or a constraint of the operator's."""

@@ -161,6 +161,23 @@ def test_another_spelling_of_an_experiment_is_that_experiment(
     assert as_user.ask("/resolve", json=asked | {"experiment_ids": [name]}).status_code == 403
 
 
+@pytest.mark.parametrize(("permission", "is_told"), [("EDIT", True), ("READ", False), (None, False)])
+def test_where_it_stands_is_told_only_to_who_may_write_there(
+    as_admin: Bulk, as_user: Bulk, admin: MlflowAdmin, permission: str | None, *, is_told: bool
+) -> None:
+    ours, theirs = TraceOf(as_admin), TraceOf(as_admin)
+    admin.grant(name_of(as_user), ours.experiment_id, "EDIT")
+    if permission:
+        admin.grant(name_of(as_user), theirs.experiment_id, permission)
+    standing = an_item(theirs())
+    as_admin.write(standing)
+    for trace_id in (ours(), "tr-none"):
+        moved = standing | {"trace_id": trace_id, "metadata": marks(1)}
+        for asked in (moved, a_withdrawal(moved, 2)):
+            (outcome,) = as_user.outcomes(asked)
+            assert outcome.get("trace_id") == (standing["trace_id"] if is_told else None)
+
+
 def test_what_stands_elsewhere_is_not_kept_from_its_owners(
     as_admin: Bulk, as_user: Bulk, admin: MlflowAdmin
 ) -> None:

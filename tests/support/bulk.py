@@ -50,10 +50,15 @@ class Bulk:
         method = "POST" if given.keys() & {"json", "content"} else "GET"
         return httpx.request(method, f"{self.url}{PATH}{path}", auth=self.auth, timeout=60, **given)
 
+    def outcomes(self, *items: object) -> list[dict[str, str]]:
+        """Write items; what is told of each."""
+        answer = self.ask("/assessments", json={"items": items}).raise_for_status().json()
+        outcomes: list[dict[str, str]] = answer["outcomes"]
+        return outcomes
+
     def write(self, *items: object) -> list[tuple[str, str]]:
         """Write items; status and reason of each."""
-        answer = self.ask("/assessments", json={"items": items}).raise_for_status().json()
-        return [(outcome["status"], outcome.get("reason", "")) for outcome in answer["outcomes"]]
+        return [(outcome["status"], outcome.get("reason", "")) for outcome in self.outcomes(*items)]
 
     def statuses(self, *items: object) -> list[str]:
         """Write items; the status of each."""

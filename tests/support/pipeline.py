@@ -125,6 +125,23 @@ async def no_hook(_step: str) -> None:
     """Do nothing."""
 
 
+class CrashError(Exception):
+    """The process ends here."""
+
+
+def crash_at(position: int, error: type[Exception]) -> Hook:
+    """Give a hook that raises the error at one step, counted from 0."""
+    count = 0
+
+    async def hook(_step: str) -> None:
+        nonlocal count
+        count += 1
+        if count == position + 1:
+            raise error
+
+    return hook
+
+
 @dataclass(kw_only=True)
 class World:
     """Stores that several consumers may share; every request of ``traces`` has one trace.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from itertools import pairwise
@@ -9,7 +10,7 @@ from uuid import UUID
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.pipeline import World
+from support.pipeline import CrashError, World, crash_at
 from support.samples import Json, a_chat, at, feedback_id_of, records_of, submitted, withdrawn
 
 from contracts.identity import assessment_id
@@ -121,6 +122,30 @@ async def test_a_trace_that_is_found_late_and_changes_between(story: Story, *, i
     world = World(attempts=2, is_fenced=is_fenced)
     for number, batch in enumerate(batches):
         world.chats.chats["req-1"] = a_chat("req-1", f"tr-{number}", completed_at=at(number))
+        await world.run(*[events[index] for index in batch])
+    check(world, events)
+
+
+@given(
+    story=stories(),
+    crashes=st.lists(st.integers(0, 14), min_size=5, max_size=5),
+    is_fenced=st.booleans(),
+)
+@settings(max_examples=300, deadline=None)
+async def test_a_trace_that_changes_between_a_crash_and_the_redelivery(
+    story: Story, crashes: list[int], *, is_fenced: bool
+) -> None:
+    """What was written before a crash is found where it stands, though the store knows nothing of it."""
+    events, batches = story
+    world = World(attempts=2, is_fenced=is_fenced)
+    for number, (batch, position) in enumerate(zip(batches, crashes, strict=False)):
+        records = records_of([events[index] for index in batch])
+        world.chats.chats["req-1"] = a_chat("req-1", f"tr-{2 * number}", completed_at=at(2 * number))
+        with suppress(CrashError):
+            await world.consumer(crash_at(position, CrashError)).run(records)
+        world.outbox.parked.clear()
+        trace_id = f"tr-{2 * number + 1}"
+        world.chats.chats["req-1"] = a_chat("req-1", trace_id, completed_at=at(2 * number + 1))
         await world.run(*[events[index] for index in batch])
     check(world, events)
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from support.pipeline import Hook, LateTraces, Tally, World
+from support.pipeline import CrashError, LateTraces, Tally, World, crash_at
 from support.samples import (
     NOON,
     SECRET,
@@ -432,10 +432,6 @@ async def test_a_receipt_has_the_id_that_readers_drop_doubles_by() -> None:
     assert receipt.receipt_id == receipt_id(UUID(event["event_id"]), feedback_id_of(event), "logged")
 
 
-class CrashError(Exception):
-    """The process ends here."""
-
-
 async def steps_of(scenario: list[Json | bytes], *, is_fenced: bool = False) -> list[str]:
     steps: list[str] = []
 
@@ -444,18 +440,6 @@ async def steps_of(scenario: list[Json | bytes], *, is_fenced: bool = False) -> 
 
     await scenario_world(is_fenced=is_fenced).consumer(watch).run(records_of(scenario))
     return steps
-
-
-def crash_at(position: int, error: type[Exception]) -> Hook:
-    count = 0
-
-    async def hook(_step: str) -> None:
-        nonlocal count
-        count += 1
-        if count == position + 1:
-            raise error
-
-    return hook
 
 
 @pytest.mark.parametrize("is_fenced", [False, True])
