@@ -7,6 +7,7 @@ EVENTS ?= 20000
 SINK ?= auto
 SEED ?=
 RECORDS ?= 10000
+PROCESSES ?= 2
 
 UV := .tools/uv/bin/uv
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes \
@@ -33,7 +34,7 @@ unexport PIP_USER PIP_REQUIRE_VIRTUALENV
 help:
 	$(info make install   everything into .venv; the other targets do it by themselves)
 	$(info make demo      the whole pipeline on this machine, with sample traffic, until Ctrl-C)
-	$(info make test      all tests, on a real Kafka, Postgres and MLflow)
+	$(info make test      all tests, on a real Kafka, Postgres and MLflow; in PROCESSES=2, each with its own)
 	$(info make chaos     faults from seeds over a stack of three brokers; SEEDS=30 EVENTS=20000, or SEEDS=5..9, SEED=7; SINK=rest)
 	$(info make fuzz      10,000 bad records among 10,000 good ones; RECORDS=… and SEED=… for others)
 	$(info make bench     all figures of docs/performance.md beside their ceilings, some 25 minutes; ARGS="--only rest,bulk --runs 5")
@@ -51,8 +52,9 @@ install: $(PROJECT_READY)
 demo: install
 	.venv/bin/feedback demo $(ARGS)
 
+# Each process has a stack of its own, and a file's tests stay together, as they share what they set up.
 test: install
-	.venv/bin/python -m pytest $(ARGS)
+	.venv/bin/python -m pytest $(or $(ARGS),-n $(PROCESSES) --dist loadfile --no-loadscope-reorder)
 
 chaos: install
 	exec env PYTHONPATH=tests .venv/bin/python -m chaos --events $(EVENTS) --sink $(SINK) $(if $(SEED),--seed $(SEED),--seeds $(SEEDS)) $(ARGS)

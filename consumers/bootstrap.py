@@ -25,6 +25,7 @@ from contracts.kafka_refusals import Operation, no_right
 from pipeline.adapters.mlflow_batch import MlflowBatchSink, say_sink
 from pipeline.adapters.mlflow_batch_traces import MlflowBatchTraces
 from pipeline.adapters.mlflow_client import MlflowThreads, configure_mlflow
+from pipeline.adapters.mlflow_elsewhere import SeekingSink
 from pipeline.adapters.mlflow_rest import MlflowRestSink
 from pipeline.adapters.mlflow_rights import TellingSink
 from pipeline.adapters.mlflow_traces import MlflowTraces
@@ -99,7 +100,9 @@ def build(
     threads = MlflowThreads(settings.mlflow_concurrency)
 
     rest = MlflowRestSink(threads)
-    bulk = MlflowBatchSink(rest, threads) if settings.mlflow_sink == "auto" and sink is None else None
+    traces = MlflowTraces(settings.mlflow_experiments, threads)
+    is_bulk = settings.mlflow_sink == "auto" and sink is None
+    bulk = MlflowBatchSink(SeekingSink(rest, traces), threads) if is_bulk else None
 
     async def wait_for_dependencies() -> None:
         await pool.open()
@@ -119,7 +122,6 @@ def build(
         shutdown_seconds=settings.shutdown_seconds,
     )
     chats = PostgresChats(pool)
-    traces = MlflowTraces(settings.mlflow_experiments, threads)
     ports = Ports(
         chats=chats,
         feedback=PostgresFeedback(pool, lifetime=settings.retries.lifetime),

@@ -78,6 +78,18 @@ class MlflowTraces:
             found |= {info.trace_id for info in infos}
         return found
 
+    async def holding(self, assessment_id: str, request_id: str) -> str | None:
+        """Give which of the newest traces of a request has an assessment, None where none has.
+
+        Raises:
+            DependencyAwayError: when MLflow gives no answer, or does not let us search.
+
+        """
+        locations = await self.locations()
+        infos = await self._threads.run(_search, search_filter([request_id], None), locations, IDS_AT_ONCE)
+        holds = (info.trace_id for info in infos if _has(info, assessment_id))
+        return next(holds, None)
+
     async def locations(self) -> list[str]:
         """Give the ids of the experiments.
 
@@ -163,6 +175,10 @@ def _search(filter_string: str, locations: Sequence[str], limit: int) -> list[Tr
         # Such as a proxy's page, which the client fails to parse.
         raise DependencyAwayError("mlflow", "search: an answer that is not MLflow's") from error
     return [trace.info for trace in traces]
+
+
+def _has(info: TraceInfo, assessment_id: str) -> bool:
+    return any(assessment.assessment_id == assessment_id for assessment in info.assessments)
 
 
 def _locations(experiments: Sequence[str]) -> list[str]:

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from uuid import uuid4
 
 import mlflow
 import pytest
@@ -25,10 +26,11 @@ from pipeline.adapters.mlflow_batch import MlflowBatchSink
 from pipeline.adapters.mlflow_batch_traces import MlflowBatchTraces
 from pipeline.adapters.mlflow_batch_wire import PATH
 from pipeline.adapters.mlflow_client import MlflowThreads
+from pipeline.adapters.mlflow_elsewhere import SeekingSink
 from pipeline.adapters.mlflow_rest import MlflowRestSink
 from pipeline.adapters.mlflow_traces import MlflowTraces
 from pipeline.log import assessment_metadata
-from pipeline.outcomes import Away, Dead, Logged, NotBegun, SinkOutcome, Superseded, Withdrawn
+from pipeline.outcomes import Away, Dead, Elsewhere, Logged, NotBegun, SinkOutcome, Superseded, Withdrawn
 from pipeline.ports import Sink, Write
 from pipeline.versions import Version
 
@@ -80,6 +82,10 @@ async def log(sink: Sink, writes: Sequence[Write]) -> Sequence[SinkOutcome]:
 
 def logged(writes: Sequence[Write]) -> list[Logged]:
     return [Logged(write.trace_id, write.version.assessment_id) for write in writes]
+
+
+def withdrawn(writes: Sequence[Write]) -> list[Withdrawn]:
+    return [Withdrawn(write.trace_id, write.version.assessment_id) for write in writes]
 
 
 def held(world: Settings, sink: Sink, trace_id: str) -> list[object]:
@@ -267,6 +273,38 @@ async def test_withdrawn_in_bulk_it_does_not_come_back(
     assert await log(sink, writes) == [*logged(writes[:2]), *[Superseded()] * 4]
     assert held(world, sink, trace_id) == values(2)
     assert front.requests(ONE_BY_ONE) == []
+
+
+@pytest.mark.parametrize("op", ["log", "withdraw"])
+async def test_without_the_plugin_it_is_found_on_the_trace_where_it_stands(
+    sink: MlflowBatchSink, threads: MlflowThreads, world: Settings, trace_maker: TraceMaker, op: str
+) -> None:
+    version = a_version(value="first", client_request_id=f"req-{new_id()}")
+    first, second = (trace_maker.begin(version.client_request_id) for _ in "ab")
+    mlflow.flush_trace_async_logging()
+    await log(sink, [write_of(version, first)])
+    fields = {"value": "second"} if op == "log" else {"op": "withdraw", "value": None}
+    later = replace(version, event_id=uuid4(), submitted_at=at(1), **fields)
+    seeking = SeekingSink(MlflowRestSink(threads), MlflowTraces(world.mlflow_experiments, threads))
+    assert await log(seeking, [write_of(later, second)]) == [Elsewhere(first)]
+    assert held(world, sink, first) == ["first"]
+    done = logged if op == "log" else withdrawn
+    assert await log(seeking, [write_of(later, first)]) == done([write_of(later, first)])
+    assert await log(seeking, [write_of(later, second)]) == (
+        [Elsewhere(first)] if op == "log" else done([write_of(later, second)])
+    )
+
+
+async def test_without_a_search_nothing_is_said_of_where_it_stands(
+    front: Front, threads: MlflowThreads, world: Settings, trace_id: str
+) -> None:
+    taken = a_version(op="withdraw", value=None, client_request_id=f"req-{new_id()}")
+    seeking = SeekingSink(MlflowRestSink(threads), MlflowTraces(world.mlflow_experiments, threads))
+    front.decide = answers(403, "/traces/search")
+    (outcome,) = await log(seeking, [write_of(taken, trace_id)])
+    assert isinstance(outcome, Away)
+    front.decide = pass_on
+    assert await log(seeking, [write_of(taken, trace_id)]) == withdrawn([write_of(taken, trace_id)])
 
 
 @pytest.mark.parametrize("status", [400, 404, 413, 500])
