@@ -75,8 +75,8 @@ check: install
 	.venv/bin/python .ci/registry_addresses.py
 
 lock: $(UV_READY)
-	$(COMPILE) pyproject.toml --extra local --group dev --output-file requirements/dev.txt $(ARGS)
-	$(COMPILE) pyproject.toml --constraints requirements/dev.txt --output-file requirements/app.txt $(ARGS)
+	$(COMPILE) pyproject.toml --extra local --extra openai --group dev --output-file requirements/dev.txt $(ARGS)
+	$(COMPILE) pyproject.toml --extra chat --constraints requirements/dev.txt --output-file requirements/app.txt $(ARGS)
 	$(COMPILE) requirements/uv.in --constraints requirements/dev.txt --output-file requirements/uv.txt
 	$(COMPILE) local/mlflow-requirements.in --output-file local/mlflow-requirements.txt $(ARGS)
 	$(COMPILE) bench/peers-requirements.in --output-file bench/peers-requirements.txt $(ARGS)

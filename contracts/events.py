@@ -140,12 +140,16 @@ class AssessmentRef(_Model):
     """The assessment's kind, as it was submitted."""
 
 
-def _plain_name(value: object) -> object:
+def plain_name(value: object) -> object:
+    """Give the object that a plain name of something to withdraw stands for."""
     return {"name": value} if isinstance(value, str) else value
 
 
-def _few(value: object) -> object:
-    # Before pydantic looks at the items: a record can hold half a million, each with its own error.
+def few(value: object) -> object:
+    """Refuse a list that is too long before pydantic looks at its items.
+
+    A record can hold half a million, each with its own error.
+    """
     if isinstance(value, list | tuple) and len(value) > limits.ASSESSMENTS:
         msg = f"has {len(value)} items; the limit is {limits.ASSESSMENTS}"
         raise ValueError(msg)
@@ -204,7 +208,7 @@ class FeedbackSubmitted(_FeedbackEvent):
     assessments: Annotated[
         tuple[AssessmentInput, ...],
         Field(min_length=1, max_length=limits.ASSESSMENTS),
-        BeforeValidator(_few),
+        BeforeValidator(few),
     ]
     """What was said: 1 to 32, no kind and name twice."""
 
@@ -226,12 +230,12 @@ class FeedbackWithdrawn(_FeedbackEvent):
     names: Annotated[
         tuple[
             Annotated[
-                AssessmentRef, BeforeValidator(_plain_name, json_schema_input_type=Name | AssessmentRef)
+                AssessmentRef, BeforeValidator(plain_name, json_schema_input_type=Name | AssessmentRef)
             ],
             ...,
         ],
         Field(min_length=1, max_length=limits.ASSESSMENTS),
-        BeforeValidator(_few),
+        BeforeValidator(few),
     ]
     """What is withdrawn: 1 to 32 names, or objects of name and kind; a plain name means kind feedback."""
 

@@ -1,6 +1,6 @@
 """Bytes or documents to events, with errors that name field and limit and never quote a comment."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final, NamedTuple, TypeVar
@@ -125,7 +125,8 @@ def validate(
     try:
         event = model.model_validate(document, extra="forbid" if forbid_unknown else "ignore")
     except ValidationError as error:
-        raise ContractError(*missing, *_problems(error)) from None
+        details = error.errors(include_url=False, include_input=False)
+        raise ContractError(*missing, *problems_of(details)) from None
     if missing:
         raise ContractError(*missing)
     return event
@@ -163,9 +164,8 @@ def check_clock(event: Event, recorded_at: datetime) -> None:
         raise ContractError(Problem(field, wrong))
 
 
-def _problems(error: ValidationError) -> list[Problem]:
-    """Give a validation error field by field, without the input."""
-    details = error.errors(include_url=False, include_input=False)
+def problems_of(details: Sequence[ErrorDetails]) -> list[Problem]:
+    """Give a validation's errors field by field, without the input."""
     refused = _parents(detail["loc"] for detail in details)
     return [
         Problem(_place(detail["loc"]), _wrong(detail)) for detail in details if not _is_echo(detail, refused)

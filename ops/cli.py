@@ -61,6 +61,7 @@ class RunName(StrEnum):
     FEEDBACK = "feedback"
     RETRIES = "retries"
     ALL = "all"
+    INGEST = "ingest"
 
 
 @app.command()
@@ -68,7 +69,8 @@ def run(
     name: Annotated[
         RunName,
         typer.Argument(
-            help="chats: the join index; feedback: into MLflow; retries: what is parked; all: in one process."
+            help="chats: the join index; feedback: into MLflow; retries: what is parked; "
+            "all: these in one process; ingest: the HTTP door for feedback."
         ),
     ],
     *,
@@ -95,11 +97,36 @@ def run(
             from ops.workers import end_with_stdin  # noqa: PLC0415
 
             end_with_stdin(settings)
+        if name is RunName.INGEST:
+            _run_ingest(settings)
+            return
         names = ALL if name is RunName.ALL else cast("tuple[ConsumerName, ...]", (name.value,))
         try:
             run_async(serve(settings, names))
         except ConsumerEndedError as error:
             _fail(str(error))
+
+
+def _run_ingest(settings: Settings) -> None:
+    with _needed("api"):
+        from apps.feedback_api.app import ServerError, create_app, serve  # noqa: PLC0415 - an extra
+        from apps.feedback_api.settings import load_api_settings  # noqa: PLC0415
+    from consumers.event_loop import run_async  # noqa: PLC0415
+
+    app = create_app(settings, load_api_settings())
+    try:
+        host, port = settings.http_host, settings.http_port
+        run_async(serve(app, settings, host=host, port=port, variable="FEEDBACK_HTTP_PORT"))
+    except ServerError as error:
+        _fail(str(error))
+
+
+@contextmanager
+def _needed(extra: str) -> Iterator[None]:
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        _fail(f"this command needs the package {error.name}: pip install 'feedback-pipeline[{extra}]'")
 
 
 def _run_workers(name: RunName, count: int) -> None:

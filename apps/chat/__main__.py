@@ -1,34 +1,45 @@
-"""`python -m apps.chat`: the sample service as a process, with people who use it, until it is ended."""
+"""`python -m apps.chat`: the chat service, and people who use it where a pause between them is set."""
 
 import asyncio
-import os
-import signal
+import sys
+from contextlib import suppress
 
-import mlflow
-
+from apps.chat.app import create_app
 from apps.chat.run import traffic_into
+from apps.chat.settings import ChatSettings
+from apps.feedback_api.app import ServerError, serve
+from apps.feedback_api.settings import load, load_api_settings
+from consumers.event_loop import run_async
 from consumers.logs import configure_logs
-from consumers.settings import load_settings
-
-PAUSE_SECONDS = float(os.environ.get("FEEDBACK_CHAT_PAUSE_SECONDS", "1"))
+from consumers.settings import Settings, SettingsError, load_settings
 
 
 async def main() -> None:
-    """Play one story after the other."""
+    """Serve until the end."""
     settings = load_settings()
     configure_logs(settings)
-    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
-    ended = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    chat = load(ChatSettings)
+    app = create_app(settings, load_api_settings(), chat)
+    playing = asyncio.create_task(play(settings, chat.pause_seconds)) if chat.pause_seconds else None
+    try:
+        await serve(app, settings, host=chat.host, port=chat.port, variable="FEEDBACK_CHAT_PORT")
+    finally:
+        if playing is not None:
+            playing.cancel()
+            with suppress(asyncio.CancelledError):
+                await playing
+
+
+async def play(settings: Settings, pause: float) -> None:
+    """Play one story after the other."""
     async with traffic_into(settings, seed=0) as traffic:
-        while not ended.is_set():
+        while True:
             await traffic.play_one()
-            try:
-                async with asyncio.timeout(PAUSE_SECONDS):
-                    await ended.wait()
-            except TimeoutError:
-                continue
+            await asyncio.sleep(pause)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    try:
+        run_async(main())
+    except (SettingsError, ServerError) as error:
+        sys.exit(f"error: {error}")

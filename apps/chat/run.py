@@ -1,5 +1,6 @@
 """Everything that the sample traffic is made of, from one `Settings`."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,15 +13,19 @@ from consumers.settings import Settings
 from contracts.publisher import FeedbackPublisher
 
 
-@asynccontextmanager
-async def traffic_into(settings: Settings, *, seed: int) -> AsyncIterator[Traffic]:
-    """Connect the sample service and its users; its traces go to the first of the experiments."""
+def use_experiment(settings: Settings) -> str:
+    """Have traces go to the first of the experiments, which is made where it is missing; gives its id."""
     experiment = settings.mlflow_experiments[0]
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
     if experiment.isdigit():
-        mlflow.set_experiment(experiment_id=experiment)
-    else:
-        mlflow.set_experiment(experiment)
+        return str(mlflow.set_experiment(experiment_id=experiment).experiment_id)
+    return str(mlflow.set_experiment(experiment).experiment_id)
+
+
+@asynccontextmanager
+async def traffic_into(settings: Settings, *, seed: int) -> AsyncIterator[Traffic]:
+    """Connect the sample service and its users; its traces go to the first of the experiments."""
+    await asyncio.to_thread(use_experiment, settings)
     raw = AIOKafkaProducer(**settings.kafka.options(), acks="all", enable_idempotence=True)
     await raw.start()
     try:

@@ -69,13 +69,21 @@ class MlflowTraces:
             DependencyAwayError: when MLflow gives no answer, or does not let us search.
 
         """
+        return {info.trace_id for info in await self.infos(trace_ids)}
+
+    async def infos(self, trace_ids: Collection[str]) -> list[TraceInfo]:
+        """Give what the experiments hold of these traces.
+
+        Raises:
+            DependencyAwayError: when MLflow gives no answer, or does not let us search.
+
+        """
         locations = await self.locations()
         ids = sorted(trace_ids)
-        found: set[str] = set()
+        found: list[TraceInfo] = []
         for start in range(0, len(ids), IDS_AT_ONCE):
             some = ids[start : start + IDS_AT_ONCE]
-            infos = await self._threads.run(_search, trace_filter(some), locations, len(some))
-            found |= {info.trace_id for info in infos}
+            found += await self._threads.run(_search, trace_filter(some), locations, len(some))
         return found
 
     async def holding(self, assessment_id: str, request_id: str) -> str | None:

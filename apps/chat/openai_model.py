@@ -1,0 +1,46 @@
+"""A model behind any OpenAI-compatible endpoint, with what the documents say beside the question."""
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+import mlflow
+import mlflow.openai
+from openai import AsyncOpenAI
+
+from apps.chat.library import Library, Passage
+from apps.chat.model import retrieve
+
+_SYSTEM: Final = (
+    "You answer questions about a software project. Use only the passages below; say so when they do not "
+    "answer the question. Be short."
+)
+
+
+class OpenAiModel:
+    """Streams from the endpoint; MLflow traces its calls."""
+
+    def __init__(self, library: Library, *, url: str, key: str, model: str) -> None:
+        mlflow.openai.autolog()
+        self.name = model
+        self._library = library
+        self._client = AsyncOpenAI(base_url=url, api_key=key, max_retries=1)
+
+    async def answer(self, message: str) -> AsyncIterator[str]:
+        """Give the answer as the endpoint streams it."""
+        found = retrieve(self._library, message)
+        stream = await self._client.chat.completions.create(
+            model=self.name,
+            stream=True,
+            messages=[
+                {"role": "system", "content": _prompt(found)},
+                {"role": "user", "content": message},
+            ],
+        )
+        async for chunk in stream:
+            if chunk.choices and (text := chunk.choices[0].delta.content):
+                yield text
+
+
+def _prompt(found: Sequence[Passage]) -> str:
+    passages = "\n\n".join(f"[{p.document}, {p.heading}]\n{p.text}" for p in found)
+    return f"{_SYSTEM}\n\n{passages}"

@@ -1,0 +1,165 @@
+"""What every feedback route does before its own work: origin, rate, trust, size and type of the body."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Callable, Coroutine
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from fastapi import Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+
+from apps.feedback_api.problems import ProblemError
+from apps.feedback_api.service import FeedbackApi
+from contracts.parse import ContractError, problems_of
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+Admit = Callable[[Request, FeedbackApi], Coroutine[Any, Any, None]]
+
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_DISCARDED: Final = 32 * 1024 * 1024
+_DISCARD_SECONDS: Final = 5
+
+
+def guarded(api: FeedbackApi, admit: Admit) -> type[APIRoute]:
+    """Give a kind of route that is guarded, and that answers what is wrong as a problem."""
+
+    class GuardedRoute(APIRoute):
+        def get_route_handler(self) -> Handler:
+            handler = super().get_route_handler()
+            path = self.path_format
+
+            async def handle(request: Request) -> Response:
+                start = time.perf_counter()
+                try:
+                    await admit(request, api)
+                    response = await handler(request)
+                except ProblemError as problem:
+                    response = problem.response()
+                except RequestValidationError as error:
+                    response = refused(error).response()
+                except ContractError as error:
+                    response = ProblemError(422, str(error)).response()
+                api.metrics.request(path, response.status_code, time.perf_counter() - start)
+                return response
+
+            return handle
+
+    return GuardedRoute
+
+
+async def admit_anybody(request: Request, api: FeedbackApi) -> None:
+    """Let a request in, with its body read.
+
+    Raises:
+        ProblemError: 403 for a foreign page, 413, 415 or 429.
+
+    """
+    await _admit_address(request, api)
+    await _admit_body(request, api)
+
+
+async def admit_caller(request: Request, api: FeedbackApi) -> None:
+    """Let the request of a caller in, whom we trust, with its body read.
+
+    Raises:
+        ProblemError: 403 for a foreign page, 401, 413, 415 or 429.
+
+    """
+    await _admit_address(request, api)
+    headers = request.headers
+    request.state.caller = api.trust.caller(
+        token=headers.get("x-feedback-token"),
+        authorization=headers.get("authorization"),
+        user=headers.get("x-user-id") or None,
+        now=api.now(),
+    )
+    await _admit_body(request, api)
+
+
+async def _admit_address(request: Request, api: FeedbackApi) -> None:
+    await api.rates.address(request.client.host if request.client else "")
+    if request.method not in _SAFE:
+        check_origin(request, api.api.origins)
+
+
+async def _admit_body(request: Request, api: FeedbackApi) -> None:
+    body = await read_body(request, api.api.body_bytes)
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if body and kind != "application/json" and not kind.endswith("+json"):
+        raise ProblemError(415, "the body must be JSON, with Content-Type: application/json")
+
+
+def check_origin(request: Request, allowed: tuple[str, ...]) -> None:
+    """Refuse what a page of another origin sends, unless it is allowed: browsers always say the origin.
+
+    Raises:
+        ProblemError: 403.
+
+    """
+    origin = request.headers.get("origin")
+    if origin is None or origin in allowed:
+        return
+    if urlsplit(origin).netloc != request.headers.get("host", ""):
+        raise ProblemError(
+            403, "Origin: pages of this origin may not send feedback; FEEDBACK_API_ORIGINS allows"
+        )
+
+
+async def read_body(request: Request, limit: int) -> bytes:
+    """Read the body, no more of it than the limit.
+
+    Raises:
+        ProblemError: 413.
+
+    """
+    declared = request.headers.get("content-length", "0")
+    size, parts = 0, []
+    is_large = declared.isdigit() and int(declared) > limit
+    if not is_large:
+        async for part in request.stream():
+            size += len(part)
+            if is_large := size > limit:
+                break
+            parts.append(part)
+    if is_large:
+        await _discard(request)
+        raise ProblemError(413, f"the body has more than {limit} bytes, the limit")
+    body = b"".join(parts)
+    request._body = body  # noqa: SLF001 - where Starlette keeps it, for the handler
+    return body
+
+
+async def _discard(request: Request) -> None:
+    """Read on without keeping: who is still sending does not see an answer before it has sent all."""
+    size = 0
+    try:
+        async with asyncio.timeout(_DISCARD_SECONDS):
+            while size < _DISCARDED:
+                message = await request.receive()
+                size += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
+
+
+def refused(error: RequestValidationError) -> ProblemError:
+    """Give field and limit of each thing that is wrong, never what was sent."""
+    details: list[Any] = []
+    for given in error.errors():
+        place = [
+            part for part in given["loc"] if part not in {"body", "query", "path", "header", "one", "many"}
+        ]
+        details.append({**given, "loc": tuple(place)})
+    if any(detail["type"] == "json_invalid" for detail in details):
+        return ProblemError(422, "the body is not JSON in UTF-8")
+    return ProblemError(422, str(ContractError(*problems_of(details))))
+
+
+def digest_of(request: Request, body: bytes) -> bytes:
+    """Give what tells one request from another, for idempotency keys."""
+    what = f"{request.method} {request.url.path}?{request.url.query}\n".encode()
+    return hashlib.sha256(what + body).digest()

@@ -1,0 +1,93 @@
+"""The chat service as a process: what a person does ends in MLflow."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import mlflow
+import pytest
+from support.apps import CHAT, logged, running
+from support.consumers import Consumers
+from support.stack import Stack, make_settings
+from support.waiting import wait_until
+from support.world import value_of
+
+from consumers.settings import Settings
+from ops.reading import read_topic
+from ops.topics import create_topics
+
+USER = {"X-User-ID": "anna"}
+
+
+@pytest.fixture(scope="module")
+async def settings(stack: Stack) -> Settings:
+    settings = make_settings(stack)
+    await create_topics(settings)
+    return settings
+
+
+@pytest.fixture(scope="module")
+async def chat(
+    settings: Settings, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
+    """The chat service, open to all, with consumers behind it."""
+    folder: Path = tmp_path_factory.mktemp("chat")
+    with Consumers(settings, folder) as consumers:
+        await consumers.start("all", ready=False)
+        async with running(CHAT, settings, folder, FEEDBACK_API_OPEN="true") as client:
+            yield client
+
+
+async def ask(chat: httpx.AsyncClient, **headers: str) -> dict[str, Any]:
+    response = await chat.post("/chat", json={"message": "What is a dead letter?"}, headers=headers)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def test_an_answer_has_a_trace_and_kafka_is_told(settings: Settings, chat: httpx.AsyncClient) -> None:
+    headers = {"X-Request-ID": f"{settings.topic_prefix}1", "X-Session-ID": "s-1", "X-User-ID": "anna"}
+    response = await chat.post("/chat", json={"message": "What is a dead letter?"}, headers=headers)
+    assert {name: response.headers[name] for name in headers} == headers
+    answer = response.json()
+    assert answer["client_request_id"] == headers["X-Request-ID"]
+    assert "operations.md" in answer["response"]
+    trace: Any = None
+
+    async def is_there() -> bool:
+        nonlocal trace
+        trace = mlflow.get_trace(answer["trace_id"])
+        return trace is not None
+
+    await wait_until(is_there, seconds=10, what="the trace is exported")
+    assert trace.info.client_request_id == headers["X-Request-ID"]
+    said = trace.info.trace_metadata
+    assert said["mlflow.trace.session"] == "s-1"
+    assert said["mlflow.trace.user"] == "anna"
+    assert said["mlflow.source.type"] == said["environment"] == "demo"
+    assert {"app_version", "deployment_id", "region"} < set(said)
+    assert [span.name for span in trace.data.spans] == ["chat", "retrieve"]
+
+    async def is_told() -> bool:
+        values = [record.value for record in await read_topic(settings.kafka, settings.topics.chat_completed)]
+        return any(answer["trace_id"].encode() in (value or b"") for value in values)
+
+    await wait_until(is_told, seconds=10, what="ChatCompleted is published")
+
+
+async def test_thumbs_with_the_token_of_an_answer(settings: Settings, chat: httpx.AsyncClient) -> None:
+    answer = await ask(chat, **USER)
+    response = await chat.post(
+        "/v1/feedback?wait=20",
+        json={"assessments": [{"name": "user_feedback", "value": True, "rationale": "to the point"}]},
+        headers={"X-Feedback-Token": answer["feedback_token"]},
+    )
+    assert response.status_code == 200, response.text
+    body = response.json()
+    assert body["trace_id"] == answer["trace_id"]
+    assert [item["status"] for item in body["feedback"]] == ["logged"]
+    found = logged(settings, answer["trace_id"])["user_feedback"]
+    assert value_of(found) is True
+    assert found["rationale"] == "to the point"
+    assert found["source"] == {"source_type": "HUMAN", "source_id": "anna"}
