@@ -27,7 +27,7 @@ from contracts.kafka import KafkaSettings
 from local import stack
 from local.display import shown
 from local.home import Home
-from local.ports import free_port
+from local.ports import free_port, is_free
 from ops.errors import DemoError
 from ops.ledger import (
     Ledger,
@@ -51,6 +51,7 @@ _SETTLE_SECONDS: Final = 120
 _SETTLE_SECONDS_PER_EVENT: Final = 0.05
 _END_SECONDS: Final = 40
 _ASK_EVERY: Final = 0.25
+_CHAT_PORT: Final = 8000
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ async def running_consumers(settings: Settings) -> AsyncIterator[None]:
     processes = {name: _start(settings, name) for name in ALL}
     try:
         for name, (process, port, log) in processes.items():
-            await _ready(name, process, port, log)
+            await _ready(f"the consumer {name!r}", process, port, log)
         yield
     finally:
         for process, _, _ in processes.values():
@@ -102,19 +103,43 @@ async def running_consumers(settings: Settings) -> AsyncIterator[None]:
             await asyncio.to_thread(_end, process)
 
 
+@asynccontextmanager
+async def running_chat(settings: Settings) -> AsyncIterator[str]:
+    """Run the chat service, open to all on this machine; gives its address."""
+    port = _CHAT_PORT if is_free(_CHAT_PORT) else free_port()
+    variables = to_environment(settings) | {
+        "FEEDBACK_API_OPEN": "true",
+        # A page of elsewhere whose name leads here is not let in.
+        "FEEDBACK_API_HOSTS": "127.0.0.1,localhost",
+        "FEEDBACK_CHAT_HOST": "127.0.0.1",
+        "FEEDBACK_CHAT_PORT": str(port),
+    }
+    log = Home.at(None).root / "logs" / "chat.log"
+    process = _spawn(["-m", "apps.chat"], variables, log)
+    try:
+        await _ready("the chat service", process, port, log)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.send_signal(signal.SIGTERM)
+        await asyncio.to_thread(_end, process)
+
+
 def _start(settings: Settings, name: str) -> tuple["subprocess.Popen[bytes]", int, Path]:
     log = Home.at(None).root / "logs" / f"consumer-{name}.log"
     port = free_port()
     variables = to_environment(settings) | {"FEEDBACK_HTTP_PORT": str(port)}
+    return _spawn(["-m", "ops.cli", "run", name], variables, log), port, log
+
+
+def _spawn(arguments: Sequence[str], variables: Mapping[str, str], log: Path) -> "subprocess.Popen[bytes]":
     with log.open("ab") as out:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "ops.cli", "run", name],
-            env=os.environ | variables,
+        return subprocess.Popen(
+            [sys.executable, *arguments],
+            env=os.environ | dict(variables),
             stdout=out,
             stderr=out,
             start_new_session=True,  # so that Ctrl-C reaches us alone, and they end after us
         )
-    return process, port, log
 
 
 async def _ready(name: str, process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
@@ -127,7 +152,7 @@ async def _ready(name: str, process: "subprocess.Popen[bytes]", port: int, log: 
             except httpx.TransportError:
                 pass
             await asyncio.sleep(_ASK_EVERY)
-    msg = f"the consumer {name!r} did not become ready; its log is {log}"
+    msg = f"{name} did not become ready; its log is {log}"
     raise DemoError(msg)
 
 

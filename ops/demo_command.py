@@ -10,7 +10,7 @@ from rich.table import Table
 
 from consumers.settings import to_environment
 from local.stack import Addresses
-from ops.demo import Told, demo_settings, play, running_consumers, running_stack
+from ops.demo import Told, demo_settings, play, running_chat, running_consumers, running_stack
 from ops.topics import create_topics
 
 _SHOWN = ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "TRACKING_URI", "EXPERIMENTS")
@@ -40,8 +40,9 @@ async def _demo(addresses: Addresses, *, events: int, seed: int, leave: bool, as
         told = await playing
         _show(told, as_json=as_json)
         if not leave:
-            _invite(told)
-            await ended.wait()
+            async with running_chat(settings) as address:
+                _invite(told, address)
+                await ended.wait()
     return told.ledger.is_right
 
 
@@ -69,9 +70,15 @@ def _show(told: Told, *, as_json: bool) -> None:
         console.print(f"[red]{line}")
 
 
-def _invite(told: Told) -> None:
+def _invite(told: Told, address: str) -> None:
     settings = told.settings
     console = Console()
+    console.print(f"\n[bold]Ask something and rate the answer: {address}[/bold]")
+    console.print(f"What came in: {address}/insights")
+    console.print(
+        "[yellow]Feedback is taken there from anybody who reaches it: it listens on this machine alone, "
+        "and is no way to run it elsewhere (FEEDBACK_API_OPEN).[/yellow]"
+    )
     console.print(f"\nLook at it: {settings.mlflow_tracking_uri}/#/experiments/{told.experiment_id}/traces\n")
     console.print("For the other commands, in another shell:")
     for name, value in to_environment(settings).items():

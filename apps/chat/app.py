@@ -115,6 +115,7 @@ def create_app(settings: Settings, api_settings: ApiSettings, chat: ChatSettings
         lifespan=lifespan,
     )
     app.state.streams = streams
+    app.state.stop = api.hub.end_watches
     furnish(app, api_settings)
     app.include_router(_chat_router(api, answering, streams))
     app.include_router(_insights_router(api, chat))
@@ -213,7 +214,7 @@ def _insights_router(api: FeedbackApi, chat: ChatSettings) -> APIRouter:
 async def _receipts(api: FeedbackApi, keep_alive: float) -> AsyncIterator[bytes]:
     with api.hub.watch() as watch:
         yield KEEP_ALIVE
-        while True:
+        while not watch.is_over:
             found = await watch.next(keep_alive)
             yield b"".join(map(_receipt_event, found)) or KEEP_ALIVE
 

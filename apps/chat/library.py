@@ -7,9 +7,10 @@ from functools import cache
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import bm25s
+from bm25s.tokenization import tokenize
 
 _HEADING: Final = re.compile(r"^#{1,4} +(.*)$")
 _SHORTEST: Final = 60
@@ -45,10 +46,8 @@ class Library:
 
 
 def _tokens(texts: Sequence[str]) -> list[list[str]]:
-    found: list[list[str]] = bm25s.tokenize(
-        list(texts), stopwords="en", return_ids=False, show_progress=False
-    )
-    return found
+    found: Any = tokenize(list(texts), stopwords="en", return_ids=False, show_progress=False)
+    return list(found)
 
 
 @cache

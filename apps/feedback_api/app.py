@@ -130,6 +130,7 @@ async def serve(app: FastAPI, settings: Settings, *, host: str, port: int, varia
 
     def stop() -> None:
         server.should_exit = True
+        getattr(app.state, "stop", lambda: None)()  # what would never end by itself
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)

@@ -41,6 +41,8 @@ class SeenKeys:
         if not 0 < len(key) <= LENGTH:
             raise ProblemError(422, f"Idempotency-Key: must have 1 to {LENGTH} characters")
         self._forget(now)
+        if (caller, key) not in self._seen and len(self._seen) >= self._most:
+            self._seen.popitem(last=False)
         seen = self._seen.setdefault((caller, key), _Seen(digest, now))
         if seen.digest != digest:
             raise ProblemError(
@@ -49,11 +51,8 @@ class SeenKeys:
         return seen.at
 
     def _forget(self, now: datetime) -> None:
-        while self._seen:
-            first = next(iter(self._seen))
-            if len(self._seen) < self._most and self._seen[first].at > now - _KEPT:
-                return
-            del self._seen[first]
+        while self._seen and next(iter(self._seen.values())).at <= now - _KEPT:
+            self._seen.popitem(last=False)
 
     def __len__(self) -> int:
         """Count them."""

@@ -61,6 +61,12 @@ class Watch:
     def __init__(self) -> None:
         self._new: deque[Receipt] = deque(maxlen=_WATCHED)
         self._some = asyncio.Event()
+        self.is_over = False
+
+    def end(self) -> None:
+        """Tell that no more will come."""
+        self.is_over = True
+        self._some.set()
 
     def take(self, receipt: Receipt) -> None:
         """Take a receipt."""
@@ -120,6 +126,11 @@ class ReceiptHub:
             yield watch
         finally:
             self._watching.discard(watch)
+
+    def end_watches(self) -> None:
+        """Let all go who watch: the process ends."""
+        for watch in self._watching:
+            watch.end()
 
     async def run(self) -> None:
         """Read until cancelled."""

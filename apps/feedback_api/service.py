@@ -206,7 +206,7 @@ class FeedbackApi:
             for item in answer.feedback:
                 stands = found.get(item.feedback_id)
                 if stands is not None:
-                    status = stands.of_event(answer.event_id)
+                    status = stands.of_event(answer.event_id, is_new=True)
                     item.status, item.reason = status.status, status.reason
                     item.trace_id, item.assessment_id = status.trace_id, status.assessment_id
             if all(item.status in _STATES.values() for item in answer.feedback):
@@ -226,7 +226,8 @@ class FeedbackApi:
             raise away(NO_POSTGRES) from None
         remembered = self._remembered.get(feedback_id)
         if stands is not None and _may_see(caller, stands.client_request_id, stands.answer.trace_id):
-            return stands.of_event(event_id) if event_id else stands.answer
+            is_new = remembered is not None and remembered[0] == event_id
+            return stands.of_event(event_id, is_new=is_new) if event_id else stands.answer
         if stands is None and remembered and _may_see(caller, remembered[1], remembered[1]):
             return StatusAnswer(feedback_id=feedback_id, status="accepted", event_id=remembered[0])
         raise ProblemError(404, "no such feedback; what was just accepted may take a moment")

@@ -29,12 +29,12 @@ class Stands:
     client_request_id: str | None
     past: tuple[str, ...]
 
-    def of_event(self, event_id: UUID) -> StatusAnswer:
-        """Give what became of one event: superseded, where a newer one stands."""
+    def of_event(self, event_id: UUID, *, is_new: bool) -> StatusAnswer:
+        """Give what became of one event: superseded where another stands, unless ours may be unread."""
         if self.answer.event_id == event_id:
             return self.answer
         is_past = any(text.startswith(str(event_id)) for text in self.past)
-        state: State = "superseded" if is_past else "accepted"
+        state: State = "accepted" if is_new and not is_past else "superseded"
         return StatusAnswer(feedback_id=self.answer.feedback_id, status=state, event_id=event_id)
 
 

@@ -12,6 +12,7 @@ RUN python -m venv --without-pip /opt/feedback \
     && pip --python /opt/feedback/bin/python install --require-hashes --requirement requirements/app.txt \
     && pip install --require-hashes --requirement requirements/build.txt
 COPY pyproject.toml README.md LICENSE ./
+COPY docs docs
 COPY contracts contracts
 COPY pipeline pipeline
 COPY consumers consumers

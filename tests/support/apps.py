@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+from httpx_sse import EventSource
 
 from apps.feedback_api.tokens import Grant, TokenKeys
 from consumers.settings import Settings, to_environment
@@ -84,3 +85,21 @@ def logged(settings: Settings, trace_id: str) -> dict[str, dict[str, Any]]:
     found = [item for item in assessments(settings) if item["trace_id"] == trace_id]
     assert len({item["assessment_name"] for item in found}) == len(found), "one of each name"
     return {item["assessment_name"]: item for item in found}
+
+
+async def ask(chat: httpx.AsyncClient, **headers: str) -> dict[str, Any]:
+    """Have something answered."""
+    response = await chat.post("/chat", json={"message": "What is a dead letter?"}, headers=headers)
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def spoken(response: httpx.Response) -> list[tuple[str, dict[str, Any]]]:
+    """Read a stream to its end; gives the ids and data of its events."""
+    return [(event.id, event.json()) async for event in EventSource(response).aiter_sse()]
+
+
+def as_service(name: str = SERVICE_KEY) -> dict[str, str]:
+    """Give the header of a trusted service."""
+    return {"Authorization": f"Bearer {name}"}

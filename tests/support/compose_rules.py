@@ -9,6 +9,9 @@ from typing import Any
 import mlflow.environment_variables
 import typer
 
+from apps.chat.settings import ChatSettings
+from apps.feedback_api.settings import ApiSettings
+from apps.feedback_api.settings import variable_name as api_variable
 from consumers.settings import Settings, variable_name
 from contracts.kafka import KafkaSettings
 from ops.cli import app
@@ -18,8 +21,6 @@ from support.dockerfiles import base_images, build_context, copied, last_user
 _TAG = re.compile(r"^[\w./-]+:v?\d[\w.-]*$")
 _DURATION = re.compile(r"^(\d+)s$")
 _NOT_ROOT_BY_THEMSELVES = ("apache/kafka", "postgres")
-_WITHOUT_A_DOOR = ("chat",)
-"""It listens nowhere, so that there is nothing to ask for its health."""
 
 
 def images_are_pinned(compose: Compose) -> Iterator[str]:
@@ -57,7 +58,7 @@ def privileges_are_dropped(compose: Compose) -> Iterator[str]:
 def health_is_checked(compose: Compose) -> Iterator[str]:
     """Want a health check of everything that runs for long, and all that depends to wait for it."""
     for name, service in compose.services.items():
-        if service["restart"] != "no" and "healthcheck" not in service and name not in _WITHOUT_A_DOOR:
+        if service["restart"] != "no" and "healthcheck" not in service:
             yield f"{name}: no health check"
         for other, how in service.get("depends_on", {}).items():
             if other not in compose.services:
@@ -169,12 +170,8 @@ def _consumers(compose: Compose) -> dict[str, Service]:
 def _known_variables() -> set[str]:
     ours = {variable_name(field) for field in Settings.model_fields if field != "kafka"}
     kafka = {variable_name(f"kafka.{field}") for field in KafkaSettings.model_fields}
-    sample = {
-        name
-        for path in (ROOT / "apps").rglob("*.py")
-        for name in re.findall(r'environ(?:\.get\(|\[)"(\w+)"', path.read_text())
-    }
-    return ours | kafka | sample | set(vars(mlflow.environment_variables))
+    apps = {api_variable(model, name) for model in (ApiSettings, ChatSettings) for name in model.model_fields}
+    return ours | kafka | apps | set(vars(mlflow.environment_variables))
 
 
 def _refused(words: list[str]) -> Iterator[str]:

@@ -17,7 +17,9 @@ from support.compose import ROOT, Compose, read_compose
 from consumers.settings import Settings, SettingsError, load_settings
 
 Change = Callable[[Compose], object]
-_PASSWORDS = {f"POSTGRES_{name}PASSWORD": "x" for name in ("", "FEEDBACK_", "MLFLOW_")}
+_PASSWORDS = {f"POSTGRES_{name}PASSWORD": "x" for name in ("", "FEEDBACK_", "MLFLOW_")} | {
+    "FEEDBACK_API_TOKEN_KEYS": f"one:{'x' * 32}"
+}
 
 
 @pytest.fixture

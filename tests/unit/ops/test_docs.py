@@ -6,6 +6,9 @@ from typing import get_args
 
 import pytest
 
+from apps.chat.settings import ChatSettings
+from apps.feedback_api.settings import ApiSettings
+from apps.feedback_api.settings import variable_name as api_variable
 from consumers.settings import Settings, variable_name
 from contracts.headers import ENVELOPE_SIZE
 from contracts.kafka import KafkaSettings
@@ -16,6 +19,9 @@ DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
 VARIABLES = [variable_name(name) for name in Settings.model_fields if name != "kafka"] + [
     variable_name(f"kafka.{name}") for name in KafkaSettings.model_fields
+]
+VARIABLES += [
+    api_variable(model, name) for model in (ApiSettings, ChatSettings) for name in model.model_fields
 ]
 
 
@@ -31,7 +37,9 @@ def test_operations_names_no_setting_that_does_not_exist() -> None:
 
 def test_every_log_line_that_tells_of_a_fault_is_in_operations_and_no_other() -> None:
     sources = [
-        path.read_text() for name in ("consumers", "pipeline", "ops") for path in (ROOT / name).rglob("*.py")
+        path.read_text()
+        for name in ("consumers", "pipeline", "ops", "apps")
+        for path in (ROOT / name).rglob("*.py")
     ]
     told = {
         found for text in sources for found in re.findall(r'log\.(?:warning|critical)[(,]\s*"(\w+)"', text)
@@ -44,7 +52,8 @@ def test_every_log_line_that_tells_of_a_fault_is_in_operations_and_no_other() ->
 
 @pytest.mark.parametrize("metric", sorted(set(re.findall(r"feedback_[a-z_]+", OPERATIONS))))
 def test_every_metric_in_operations_exists(metric: str) -> None:
-    assert f'"{metric}"' in (ROOT / "consumers" / "prometheus.py").read_text()
+    files = ("consumers/prometheus.py", "apps/feedback_api/metrics.py")
+    assert any(f'"{metric}"' in (ROOT / file).read_text() for file in files)
 
 
 @pytest.mark.parametrize("reason", get_args(DeadReason))

@@ -1,49 +1,17 @@
 """The chat service as a process: what a person does ends in MLflow."""
 
-from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import mlflow
-import pytest
-from support.apps import CHAT, logged, running
-from support.consumers import Consumers
-from support.stack import Stack, make_settings
+from support.apps import ask, logged
 from support.waiting import wait_until
 from support.world import value_of
 
 from consumers.settings import Settings
 from ops.reading import read_topic
-from ops.topics import create_topics
 
 USER = {"X-User-ID": "anna"}
-
-
-@pytest.fixture(scope="module")
-async def settings(stack: Stack) -> Settings:
-    settings = make_settings(stack)
-    await create_topics(settings)
-    return settings
-
-
-@pytest.fixture(scope="module")
-async def chat(
-    settings: Settings, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[httpx.AsyncClient]:
-    """The chat service, open to all, with consumers behind it."""
-    folder: Path = tmp_path_factory.mktemp("chat")
-    with Consumers(settings, folder) as consumers:
-        await consumers.start("all", ready=False)
-        async with running(CHAT, settings, folder, FEEDBACK_API_OPEN="true") as client:
-            yield client
-
-
-async def ask(chat: httpx.AsyncClient, **headers: str) -> dict[str, Any]:
-    response = await chat.post("/chat", json={"message": "What is a dead letter?"}, headers=headers)
-    assert response.status_code == 200, response.text
-    answer: dict[str, Any] = response.json()
-    return answer
 
 
 async def test_an_answer_has_a_trace_and_kafka_is_told(settings: Settings, chat: httpx.AsyncClient) -> None:
