@@ -174,5 +174,7 @@ class Answering:
         """Tell what is left to tell, and have the traces exported."""
         if self._telling:
             await asyncio.wait(self._telling, timeout=self._api.api.publish_seconds)
+        for model in {self._model, self._streaming}:
+            await model.close()
         with suppress(Exception):
             await asyncio.to_thread(mlflow.flush_trace_async_logging)

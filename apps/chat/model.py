@@ -22,6 +22,9 @@ class Model(Protocol):
     def answer(self, message: str) -> AsyncIterator[str]:
         """Give the answer's tokens as they come."""
 
+    async def close(self) -> None:
+        """Let go of connections."""
+
 
 def retrieve(library: Library, message: str) -> list[Passage]:
     """Find what the documents say, under a span that shows it."""
@@ -61,6 +64,9 @@ class LocalModel:
         for word in re.findall(r"\S+\s*", _said(retrieve(self._library, message))):
             yield word
             await asyncio.sleep(self._pause)
+
+    async def close(self) -> None:
+        """Do nothing: there are none."""
 
 
 def _said(found: Sequence[Passage]) -> str:

@@ -40,6 +40,10 @@ class OpenAiModel:
             if chunk.choices and (text := chunk.choices[0].delta.content):
                 yield text
 
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._client.close()
+
 
 def _prompt(found: Sequence[Passage]) -> str:
     passages = "\n\n".join(f"[{p.document}, {p.heading}]\n{p.text}" for p in found)

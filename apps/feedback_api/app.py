@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from apps.feedback_api.guard import refused
+from apps.feedback_api.guard import from_http, refused
 from apps.feedback_api.problems import ProblemError
 from apps.feedback_api.router import feedback_router
 from apps.feedback_api.service import FeedbackApi
@@ -70,7 +70,7 @@ def furnish(app: FastAPI, api: ApiSettings) -> None:
 
 async def _http_problem(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - as registered
-    return ProblemError(error.status_code, str(error.detail), headers=error.headers).response()
+    return from_http(error).response()
 
 
 async def _validation_problem(_request: Request, error: Exception) -> Response:

@@ -4,13 +4,16 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Callable, Coroutine
+from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
+from apps.feedback_api.callers import ServiceCaller
 from apps.feedback_api.problems import ProblemError
 from apps.feedback_api.service import FeedbackApi
 from contracts.parse import ContractError, problems_of
@@ -18,6 +21,7 @@ from contracts.parse import ContractError, problems_of
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 Admit = Callable[[Request, FeedbackApi], Coroutine[Any, Any, None]]
 
+_NO_JSON: Final = "the body is not JSON in UTF-8"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _DISCARDED: Final = 32 * 1024 * 1024
 _DISCARD_SECONDS: Final = 5
@@ -40,6 +44,8 @@ def guarded(api: FeedbackApi, admit: Admit) -> type[APIRoute]:
                     response = problem.response()
                 except RequestValidationError as error:
                     response = refused(error).response()
+                except HTTPException as error:
+                    response = from_http(error).response()
                 except ContractError as error:
                     response = ProblemError(422, str(error)).response()
                 api.metrics.request(path, response.status_code, time.perf_counter() - start)
@@ -68,14 +74,21 @@ async def admit_caller(request: Request, api: FeedbackApi) -> None:
         ProblemError: 403 for a foreign page, 401, 413, 415 or 429.
 
     """
-    await _admit_address(request, api)
     headers = request.headers
-    request.state.caller = api.trust.caller(
-        token=headers.get("x-feedback-token"),
-        authorization=headers.get("authorization"),
-        user=headers.get("x-user-id") or None,
-        now=api.now(),
-    )
+    try:
+        caller = api.trust.caller(
+            token=headers.get("x-feedback-token"),
+            authorization=headers.get("authorization"),
+            user=headers.get("x-user-id") or None,
+            now=api.now(),
+        )
+    except ProblemError:
+        await _admit_address(request, api)
+        raise
+    # A trusted service speaks for many, from one address.
+    if not isinstance(caller, ServiceCaller):
+        await _admit_address(request, api)
+    request.state.caller = caller
     await _admit_body(request, api)
 
 
@@ -155,8 +168,15 @@ def refused(error: RequestValidationError) -> ProblemError:
         ]
         details.append({**given, "loc": tuple(place)})
     if any(detail["type"] == "json_invalid" for detail in details):
-        return ProblemError(422, "the body is not JSON in UTF-8")
+        return ProblemError(422, _NO_JSON)
     return ProblemError(422, str(ContractError(*problems_of(details))))
+
+
+def from_http(error: HTTPException) -> ProblemError:
+    """Give the problem of what FastAPI itself refuses: only a body that is not even text is its 400."""
+    if error.status_code == HTTPStatus.BAD_REQUEST:
+        return ProblemError(422, _NO_JSON)
+    return ProblemError(error.status_code, str(error.detail), headers=error.headers)
 
 
 def digest_of(request: Request, body: bytes) -> bytes:

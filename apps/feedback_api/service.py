@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from apps.feedback_api import say
-from apps.feedback_api.callers import Caller, PageCaller, Trust
+from apps.feedback_api.callers import Caller, PageCaller, ServiceCaller, Trust
 from apps.feedback_api.door import Door
 from apps.feedback_api.keys import SeenKeys
 from apps.feedback_api.metrics import ApiMetrics
@@ -135,7 +135,8 @@ class FeedbackApi:
             ContractError: naming field and limit.
 
         """
-        await self.rates.user(request.caller.name, len(asked))
+        if not isinstance(request.caller, ServiceCaller):
+            await self.rates.user(request.caller.name, len(asked))
         events = await self._events(asked, request)
         wanted = [(event.event_id, version.feedback_id) for event in events for version in versions_of(event)]
         if not request.wait:

@@ -36,5 +36,6 @@ async def chat(settings: Settings, folder: Path) -> AsyncIterator[httpx.AsyncCli
 
 @pytest.fixture(scope="package")
 async def ingest(settings: Settings, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
-    async with running(INGEST, settings, folder, FEEDBACK_API_RATE_USER="30/minute") as client:
+    environment = {"FEEDBACK_API_RATE_USER": "30/minute", "FEEDBACK_API_LOOKUP_SECONDS": "0"}
+    async with running(INGEST, settings, folder, **environment) as client:
         yield client
