@@ -1,0 +1,66 @@
+import { useState } from "react";
+import Markdown from "react-markdown";
+import remarkGfm from "remark-gfm";
+import { type ChatClient, ChatWithFeedback, StreamingChatWithFeedback } from "../lib";
+
+const QUESTIONS = [
+  "How does each feedback become exactly one assessment?",
+  "What happens while MLflow is away?",
+  "How are comments redacted before they are stored?",
+  "When is an event dead-lettered?",
+];
+
+interface ChatPageProps {
+  client: ChatClient;
+  dimensions: readonly string[];
+}
+
+export function ChatPage({ client, dimensions }: ChatPageProps) {
+  const [isStreamed, setIsStreamed] = useState(true);
+  const Chat = isStreamed ? StreamingChatWithFeedback : ChatWithFeedback;
+  return (
+    <div className="chat-page">
+      <h1 className="fb-sr-only">Chat</h1>
+      <Chat
+        key={String(isStreamed)}
+        client={client}
+        dimensions={dimensions}
+        storageKey={isStreamed ? "feedback.chat.streamed" : "feedback.chat.whole"}
+        placeholder="Ask about the feedback pipeline"
+        renderAnswer={(text) => <Markdown remarkPlugins={[remarkGfm]}>{text}</Markdown>}
+        renderEmpty={(ask) => <Welcome ask={ask} isStreamed={isStreamed} onStreamed={setIsStreamed} />}
+      />
+    </div>
+  );
+}
+
+interface WelcomeProps {
+  ask: (question: string) => void;
+  isStreamed: boolean;
+  onStreamed: (isStreamed: boolean) => void;
+}
+
+function Welcome({ ask, isStreamed, onStreamed }: WelcomeProps) {
+  return (
+    <div className="welcome">
+      <h2>What would you like to know?</h2>
+      <p>
+        Answers come from this project's own documentation. Rate them: each rating travels through Kafka and
+        becomes one assessment of the answer's trace in MLflow.
+      </p>
+      <ul aria-label="Suggested questions">
+        {QUESTIONS.map((question) => (
+          <li key={question}>
+            <button type="button" onClick={() => ask(question)}>
+              {question}
+            </button>
+          </li>
+        ))}
+      </ul>
+      <label className="switch">
+        <input type="checkbox" checked={isStreamed} onChange={(event) => onStreamed(event.target.checked)} />
+        Show answers word by word
+      </label>
+    </div>
+  );
+}

@@ -1,0 +1,63 @@
+import { useCallback, useEffect, useRef, useState } from "react";
+import { messageOf, ProblemError } from "../lib";
+import type { Insights } from "./insights";
+import { throttle } from "./throttle";
+
+/** At most once a second after receipts, and by itself so that the time axis goes on. */
+const AFTER_RECEIPT_MS = 1_000;
+const BY_ITSELF_MS = 30_000;
+
+export interface LiveInsights {
+  insights: Insights | null;
+  error: string | null;
+  /** Whether receipts come live right now. */
+  isLive: boolean;
+  refresh: () => void;
+}
+
+/** What came in during the last minutes, kept up to date by the stream of receipts. */
+export function useInsights(minutes: number): LiveInsights {
+  const [insights, setInsights] = useState<Insights | null>(null);
+  const [error, setError] = useState<string | null>(null);
+  const [isLive, setIsLive] = useState(false);
+  const asked = useRef<AbortController | null>(null);
+
+  const refresh = useCallback(() => {
+    asked.current?.abort();
+    const controller = new AbortController();
+    asked.current = controller;
+    async function load(): Promise<void> {
+      try {
+        const response = await fetch(`/v1/insights?minutes=${minutes}`, { signal: controller.signal });
+        if (!response.ok) throw new ProblemError(response.status, `The server answered ${response.status}.`);
+        setInsights((await response.json()) as Insights);
+        setError(null);
+      } catch (failure) {
+        if (!controller.signal.aborted) setError(messageOf(failure));
+      }
+    }
+    void load();
+  }, [minutes]);
+
+  useEffect(() => {
+    const soon = throttle(refresh, AFTER_RECEIPT_MS);
+    soon();
+    const timer = setInterval(soon, BY_ITSELF_MS);
+    const stream = new EventSource("/v1/insights/stream");
+    stream.addEventListener("receipt", soon);
+    stream.addEventListener("open", () => {
+      setIsLive(true);
+      // Receipts that were missed meanwhile.
+      soon();
+    });
+    stream.addEventListener("error", () => setIsLive(false));
+    return () => {
+      soon.cancel();
+      clearInterval(timer);
+      stream.close();
+      asked.current?.abort();
+    };
+  }, [refresh]);
+
+  return { insights, error, isLive, refresh };
+}

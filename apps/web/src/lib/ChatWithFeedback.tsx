@@ -1,0 +1,47 @@
+import { useState } from "react";
+import { type ChatLook, ChatPanel } from "./ChatPanel";
+import type { ChatClient } from "./client";
+import { newId } from "./ids";
+import { messageOf } from "./problem";
+import { useTranscript } from "./useTranscript";
+
+export interface ChatProps extends ChatLook {
+  client: ChatClient;
+  /** Where the tab keeps the conversation over a reload; null keeps nothing. */
+  storageKey?: string | null;
+}
+
+/** A chat whose answers come whole (`POST /chat`), each with its feedback. */
+export function ChatWithFeedback({ client, storageKey = "feedback.chat", ...look }: ChatProps) {
+  const { turns, add, finish, remove, clear } = useTranscript(storageKey);
+  const [isBusy, setIsBusy] = useState(false);
+
+  async function ask(question: string): Promise<void> {
+    const id = newId();
+    add(id, question);
+    setIsBusy(true);
+    try {
+      const { response, ...feedback } = await client.chat(question, id);
+      finish(id, { status: "done", answer: response, feedback });
+    } catch (error) {
+      finish(id, { status: "failed", error: messageOf(error) });
+    } finally {
+      setIsBusy(false);
+    }
+  }
+
+  return (
+    <ChatPanel
+      {...look}
+      client={client}
+      turns={turns}
+      isBusy={isBusy}
+      onAsk={(question) => void ask(question)}
+      onClear={clear}
+      onRetry={(turn) => {
+        remove(turn.id);
+        void ask(turn.question);
+      }}
+    />
+  );
+}

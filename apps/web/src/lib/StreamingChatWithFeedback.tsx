@@ -1,0 +1,50 @@
+import { ChatPanel } from "./ChatPanel";
+import type { ChatProps } from "./ChatWithFeedback";
+import type { Answer } from "./client";
+import { newId } from "./ids";
+import { type StreamingState, useStreamingChat } from "./useStreamingChat";
+import { type Turn, useTranscript } from "./useTranscript";
+
+/** A chat whose answers come word by word (`POST /chat/stream`), each with its feedback once it is complete. */
+export function StreamingChatWithFeedback({ client, storageKey = "feedback.chat", ...look }: ChatProps) {
+  const { turns, add, finish, remove, clear } = useTranscript(storageKey);
+  const stream = useStreamingChat(client);
+  const { isStreaming, isReconnecting, streamingContent, sendStreamingMessage, stop } = stream;
+
+  async function ask(question: string): Promise<void> {
+    const id = newId();
+    add(id, question);
+    finish(id, endOf(await sendStreamingMessage(question)));
+  }
+
+  const shown = turns.map((turn) =>
+    isStreaming && turn.status === "waiting" ? { ...turn, answer: streamingContent } : turn,
+  );
+  return (
+    <ChatPanel
+      {...look}
+      client={client}
+      turns={shown}
+      isBusy={isStreaming}
+      isReconnecting={isReconnecting}
+      onAsk={(question) => void ask(question)}
+      onStop={stop}
+      onClear={clear}
+      onRetry={(turn) => {
+        remove(turn.id);
+        void ask(turn.question);
+      }}
+    />
+  );
+}
+
+function endOf(state: StreamingState): Partial<Turn> {
+  const { streamingContent: answer, error } = state;
+  if (error !== null) return { answer, error, status: "failed" };
+  const feedback = feedbackOf(state);
+  return { answer, feedback, status: feedback === null ? "stopped" : "done" };
+}
+
+function feedbackOf({ traceId, clientRequestId, feedbackToken }: StreamingState): Answer | null {
+  return traceId === null || clientRequestId === null ? null : { traceId, clientRequestId, feedbackToken };
+}

@@ -1,0 +1,172 @@
+import type { Answer, ChatClient } from "./client";
+import { newId } from "./ids";
+import { afterStep, NO_OPINION, namesIn, nextStep, type Opinion, type Step } from "./opinion";
+import { isRetryable, messageOf } from "./problem";
+import { read, readAll, type Saved, shelfKey, write } from "./shelf";
+
+export interface FeedbackState {
+  /** What is shown: at once what was clicked, and after a failure again what the server has. */
+  opinion: Opinion;
+  status: "idle" | "sending" | "saved" | "failed";
+  error: string | null;
+  canRetry: boolean;
+}
+
+/**
+ * The feedback on one answer: one request at a time, the newest wish wins, and what could not be sent is kept.
+ * Shared by all that show the same answer, also in other tabs.
+ */
+export class FeedbackStore {
+  readonly #client: ChatClient;
+  readonly #listeners = new Set<() => void>();
+  #saved: Saved;
+  #state: FeedbackState;
+  #isSending = false;
+
+  constructor(client: ChatClient, answer: Answer) {
+    this.#client = client;
+    this.#saved = read(answer) ?? fresh(answer);
+    this.#state = shown(this.#saved, "idle");
+  }
+
+  readonly getState = (): FeedbackState => this.#state;
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    if (this.#listeners.size === 0) {
+      globalThis.addEventListener("storage", this.#hear);
+      globalThis.addEventListener("online", this.retry);
+      // What an earlier visit could not send.
+      if (this.#state.status === "idle") void this.#send();
+    }
+    this.#listeners.add(listener);
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size > 0) return;
+      globalThis.removeEventListener("storage", this.#hear);
+      globalThis.removeEventListener("online", this.retry);
+    };
+  };
+
+  /** Changes what the person thinks. */
+  readonly change = (edit: (opinion: Opinion) => Opinion): void => {
+    const before = this.#state.opinion;
+    const wanted = edit(before);
+    if (wanted === before) return;
+    this.#keep({ wanted, key: newId() });
+    void this.#send();
+  };
+
+  /** Sends what failed once more. */
+  readonly retry = (): void => {
+    void this.#send();
+  };
+
+  async #send(): Promise<void> {
+    const { wanted } = this.#saved;
+    if (wanted === null) return;
+    this.#show({ opinion: wanted, status: "sending", error: null, canRetry: false });
+    // The one that is under way goes on with what is wanted now.
+    if (this.#isSending) return;
+    this.#isSending = true;
+    try {
+      await this.#sendAll();
+      this.#show(shown(this.#saved, "saved"));
+    } catch (error) {
+      this.#fail(error);
+    } finally {
+      this.#isSending = false;
+    }
+  }
+
+  async #sendAll(): Promise<void> {
+    for (;;) {
+      const { wanted, confirmed, sent } = this.#saved;
+      if (wanted === null) return;
+      const step = nextStep(confirmed, wanted, sent);
+      if (step === null) {
+        this.#keep({ wanted: null });
+        return;
+      }
+      await this.#sendStep(step, wanted);
+    }
+  }
+
+  async #sendStep(step: Step, wanted: Opinion): Promise<void> {
+    const { answer, feedbackId, key, sent } = this.#saved;
+    // Before the request: whether it arrived is not known until its answer does.
+    this.#keep({ sent: [...new Set([...sent, ...namesIn(step)])] });
+    const input = {
+      answer,
+      feedbackId: this.#client.userId === undefined ? feedbackId : undefined,
+      idempotencyKey: `${key}-${step.kind}`,
+    };
+    if (step.kind === "withdraw") {
+      await this.#client.withdraw({ ...input, names: step.names });
+      this.#keep({ sent: this.#saved.sent.filter((name) => !step.names.includes(name)) });
+    } else {
+      await this.#client.submit({ ...input, ...step });
+    }
+    this.#keep({ confirmed: afterStep(this.#saved.confirmed, wanted, step) });
+  }
+
+  #fail(error: unknown): void {
+    const canRetry = isRetryable(error);
+    // What is refused for good is not sent again after a reload.
+    if (!canRetry) this.#keep({ wanted: null });
+    const { confirmed } = this.#saved;
+    this.#show({ opinion: confirmed, status: "failed", error: messageOf(error), canRetry });
+  }
+
+  readonly #hear = (event: StorageEvent): void => {
+    if (event.key !== shelfKey(this.#saved.answer) || this.#isSending) return;
+    const saved = read(this.#saved.answer);
+    if (saved === null) return;
+    this.#saved = saved;
+    // Another tab sends what is wanted; here it is only shown.
+    this.#show(shown(saved, "idle"));
+  };
+
+  #keep(change: Partial<Saved>): void {
+    this.#saved = { ...this.#saved, ...change, savedAt: Date.now() };
+    write(this.#saved);
+  }
+
+  #show(state: FeedbackState): void {
+    this.#state = state;
+    for (const listener of this.#listeners) listener();
+  }
+}
+
+function fresh(answer: Answer): Saved {
+  return {
+    answer,
+    feedbackId: newId(),
+    confirmed: NO_OPINION,
+    wanted: null,
+    sent: [],
+    key: newId(),
+    savedAt: Date.now(),
+  };
+}
+
+function shown(saved: Saved, status: FeedbackState["status"]): FeedbackState {
+  return { opinion: saved.wanted ?? saved.confirmed, status, error: null, canRetry: false };
+}
+
+const STORES = new WeakMap<ChatClient, Map<string, FeedbackStore>>();
+
+/** Gives the one store of an answer. */
+export function storeFor(client: ChatClient, answer: Answer): FeedbackStore {
+  const stores = STORES.get(client) ?? new Map<string, FeedbackStore>();
+  STORES.set(client, stores);
+  const store = stores.get(answer.clientRequestId) ?? new FeedbackStore(client, answer);
+  stores.set(answer.clientRequestId, store);
+  return store;
+}
+
+/** Sends what earlier visits could not, also for answers that are no longer on the page; call it at the start. */
+export function sendUnsent(client: ChatClient): void {
+  for (const saved of readAll(Date.now())) {
+    if (saved.wanted !== null) storeFor(client, saved.answer).retry();
+  }
+}

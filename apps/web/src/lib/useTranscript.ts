@@ -1,0 +1,67 @@
+import { useCallback, useEffect, useState } from "react";
+import type { Answer } from "./client";
+
+/** A question with its answer. */
+export interface Turn {
+  id: string;
+  question: string;
+  answer: string;
+  status: "waiting" | "done" | "stopped" | "failed";
+  error: string | null;
+  feedback: Answer | null;
+}
+
+export interface Transcript {
+  turns: readonly Turn[];
+  add: (id: string, question: string) => void;
+  finish: (id: string, change: Partial<Turn>) => void;
+  remove: (id: string) => void;
+  clear: () => void;
+}
+
+const KEPT = 100;
+
+/**
+ * The conversation of this tab, which a reload keeps.
+ *
+ * @param storageKey where in `sessionStorage`; null keeps nothing.
+ */
+export function useTranscript(storageKey: string | null): Transcript {
+  const [turns, setTurns] = useState<readonly Turn[]>(() => read(storageKey));
+
+  useEffect(() => write(storageKey, turns), [storageKey, turns]);
+
+  const add = useCallback((id: string, question: string) => {
+    const turn: Turn = { id, question, answer: "", status: "waiting", error: null, feedback: null };
+    setTurns((were) => [...were, turn].slice(-KEPT));
+  }, []);
+  const finish = useCallback((id: string, change: Partial<Turn>) => {
+    setTurns((were) => were.map((turn) => (turn.id === id ? { ...turn, ...change } : turn)));
+  }, []);
+  const remove = useCallback((id: string) => {
+    setTurns((were) => were.filter((turn) => turn.id !== id));
+  }, []);
+  const clear = useCallback(() => setTurns([]), []);
+  return { turns, add, finish, remove, clear };
+}
+
+function read(key: string | null): readonly Turn[] {
+  try {
+    const turns = JSON.parse((key && globalThis.sessionStorage.getItem(key)) || "[]") as Turn[];
+    return turns.map((turn) => (turn.status === "waiting" ? interrupted(turn) : turn));
+  } catch {
+    return [];
+  }
+}
+
+function interrupted(turn: Turn): Turn {
+  return { ...turn, status: "failed", error: "The page was left before the answer was complete." };
+}
+
+function write(key: string | null, turns: readonly Turn[]): void {
+  try {
+    if (key) globalThis.sessionStorage.setItem(key, JSON.stringify(turns));
+  } catch {
+    // The conversation is not kept, then.
+  }
+}
