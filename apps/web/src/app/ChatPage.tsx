@@ -1,5 +1,5 @@
 import { useState } from "react";
-import Markdown from "react-markdown";
+import Markdown, { type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
 import { type ChatClient, ChatWithFeedback, StreamingChatWithFeedback } from "../lib";
 
@@ -9,6 +9,16 @@ const QUESTIONS = [
   "How are comments redacted before they are stored?",
   "When is an event dead-lettered?",
 ];
+
+/** What scrolls by itself must be reachable by keyboard. */
+const COMPONENTS: Components = {
+  pre: ({ children }) => <pre tabIndex={0}>{children}</pre>,
+  table: ({ children }) => (
+    <div className="table-scroller" tabIndex={0}>
+      <table>{children}</table>
+    </div>
+  ),
+};
 
 interface ChatPageProps {
   client: ChatClient;
@@ -26,8 +36,12 @@ export function ChatPage({ client, dimensions }: ChatPageProps) {
         client={client}
         dimensions={dimensions}
         storageKey={isStreamed ? "feedback.chat.streamed" : "feedback.chat.whole"}
-        placeholder="Ask about the feedback pipeline"
-        renderAnswer={(text) => <Markdown remarkPlugins={[remarkGfm]}>{text}</Markdown>}
+        placeholder="Ask a question"
+        renderAnswer={(text) => (
+          <Markdown remarkPlugins={[remarkGfm]} components={COMPONENTS}>
+            {text}
+          </Markdown>
+        )}
         renderEmpty={(ask) => <Welcome ask={ask} isStreamed={isStreamed} onStreamed={setIsStreamed} />}
       />
     </div>

@@ -105,8 +105,8 @@ function Overview({ insights }: { insights: Insights }) {
         )}
       </section>
       <div className="pair">
-        <Segments title="By version" column="Version" segments={by_version} />
-        <Segments title="By region" column="Region" segments={by_region} />
+        <Segments title="By version" segments={by_version} />
+        <Segments title="By region" segments={by_region} />
       </div>
       <Comments comments={comments} now={now} />
     </>

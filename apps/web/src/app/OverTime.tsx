@@ -10,6 +10,7 @@ const VOLUME_TOP = 158;
 const VOLUME_HEIGHT = 64;
 const HEIGHT = 248;
 const LABEL_WIDTH = 90;
+const FEW_POINTS = 20;
 
 interface OverTimeProps {
   buckets: readonly Bucket[];
@@ -96,6 +97,7 @@ function RateLine({ buckets, x }: { buckets: readonly Bucket[]; x: (index: numbe
     return rate === null ? [] : [{ index, at: bucket.at, x: x(index), y: rateY(rate) }];
   });
   // Where nobody judged, there is no rate, and no line either.
+  const isDotted = points.length <= FEW_POINTS;
   const path = points.map(({ index, x, y }, place) => {
     const isJoined = points[place - 1]?.index === index - 1;
     return `${isJoined ? "L" : "M"}${x.toFixed(1)} ${y.toFixed(1)}`;
@@ -103,17 +105,21 @@ function RateLine({ buckets, x }: { buckets: readonly Bucket[]; x: (index: numbe
   return (
     <g>
       <path className="chart-line" d={path.join("")} />
-      {points.map((point) => (
-        <circle
-          key={point.at}
-          className="chart-dot"
-          cx={point.x}
-          cy={point.y}
-          r={points.length > 30 ? 2 : 3}
-        />
-      ))}
+      {points
+        .filter(
+          ({ index }, place) =>
+            isDotted || isAlone(index, points[place - 1]?.index, points[place + 1]?.index),
+        )
+        .map((point) => (
+          <circle key={point.at} className="chart-dot" cx={point.x} cy={point.y} r={3} />
+        ))}
     </g>
   );
+}
+
+/** No line leads to a point without neighbours: only its dot shows it. */
+function isAlone(index: number, before: number | undefined, after: number | undefined): boolean {
+  return before !== index - 1 && after !== index + 1;
 }
 
 interface ColumnProps {
@@ -192,7 +198,6 @@ export function OverTimeTable({ buckets, minutes }: OverTimeProps) {
   return (
     <details className="chart-table">
       <summary>Show as a table</summary>
-      {/* biome-ignore lint/a11y/noNoninteractiveTabindex: what scrolls must be reachable by keyboard */}
       <section className="scroller" aria-label="Judgements over time" tabIndex={0}>
         <table>
           <thead>

@@ -64,12 +64,14 @@ export function ChatPanel(props: ChatPanelProps) {
       <p className="fb-sr-only" role="status">
         {announcement(last, isBusy)}
       </p>
-      <Composer
-        isBusy={isBusy}
-        onAsk={onAsk}
-        onStop={onStop}
-        placeholder={props.placeholder ?? "Ask a question"}
-      />
+      <div className="fb-dock">
+        <Composer
+          isBusy={isBusy}
+          onAsk={onAsk}
+          onStop={onStop}
+          placeholder={props.placeholder ?? "Ask a question"}
+        />
+      </div>
     </div>
   );
 }
