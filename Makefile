@@ -18,6 +18,10 @@ UV_READY := .tools/uv/.ready
 PACKAGES_READY := .venv/.packages-ready
 PROJECT_READY := .venv/.project-ready
 PEERS_READY := .bench/peers/.ready
+PAGES_READY := apps/chat/static/.ready
+
+PAGES_FROM := $(shell find apps/web -name node_modules -prune -o -name dist -prune -o -type f -print)
+NPM := PATH="$(CURDIR)/.venv/bin:$$PATH" .venv/bin/npm --prefix apps/web
 
 export UV_SYSTEM_CERTS := 1
 export UV_PYTHON_DOWNLOADS := never
@@ -39,7 +43,7 @@ help:
 	$(info make fuzz      10,000 bad records among 10,000 good ones; RECORDS=… and SEED=… for others)
 	$(info make bench     all figures of docs/performance.md beside their ceilings, some 25 minutes; ARGS="--only rest,bulk --runs 5")
 	$(info make bench-peers  the same for Arize Phoenix, in an environment of its own)
-	$(info make check     format, lint, types, and no registry address in any file)
+	$(info make check     format, lint, types, of the pages too, and no registry address in any file)
 	$(info make lock      resolve all requirements anew)
 	$(info make clean     stop the local stack; remove it with its data, .venv and all caches)
 	$(info )
@@ -47,7 +51,7 @@ help:
 	$(info Another Python by PYTHON:    make install PYTHON=python3.13   (after a `make clean`, if there is a .venv))
 	@:
 
-install: $(PROJECT_READY)
+install: $(PROJECT_READY) $(PAGES_READY)
 
 demo: install
 	.venv/bin/feedback demo $(ARGS)
@@ -72,11 +76,13 @@ check: install
 	.venv/bin/ruff format --check .
 	.venv/bin/ruff check .
 	.venv/bin/mypy
+	$(NPM) run --silent check
 	.venv/bin/python .ci/registry_addresses.py
 
 lock: $(UV_READY)
 	$(COMPILE) pyproject.toml --extra local --extra openai --group dev --output-file requirements/dev.txt $(ARGS)
 	$(COMPILE) pyproject.toml --extra chat --constraints requirements/dev.txt --output-file requirements/app.txt $(ARGS)
+	$(COMPILE) requirements/build.in --constraints requirements/dev.txt --output-file requirements/build.txt
 	$(COMPILE) requirements/uv.in --constraints requirements/dev.txt --output-file requirements/uv.txt
 	$(COMPILE) local/mlflow-requirements.in --output-file local/mlflow-requirements.txt $(ARGS)
 	$(COMPILE) bench/peers-requirements.in --output-file bench/peers-requirements.txt $(ARGS)
@@ -84,6 +90,7 @@ lock: $(UV_READY)
 clean:
 	@if [ -x .venv/bin/feedback ] && .venv/bin/python -c '' 2>/dev/null; then .venv/bin/feedback local down; fi
 	rm -rf .venv .tools .local .bench .mypy_cache .pytest_cache .ruff_cache .hypothesis dist build
+	rm -rf apps/chat/static apps/web/node_modules apps/web/dist
 
 $(UV_READY): requirements/uv.txt
 	@command -v "$(PYTHON)" >/dev/null || { \
@@ -108,6 +115,11 @@ $(PACKAGES_READY): requirements/dev.txt $(UV_READY)
 
 $(PROJECT_READY): pyproject.toml $(PACKAGES_READY)
 	$(UV) pip install --quiet --python .venv/bin/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The script looks at what has changed: a test of the pages, for one, builds nothing.
+$(PAGES_READY): hatch_build.py $(PAGES_FROM) $(PACKAGES_READY)
+	.venv/bin/python hatch_build.py
 	@touch $@
 
 $(PEERS_READY): bench/peers-requirements.txt $(UV_READY)

@@ -11,7 +11,7 @@ COPY requirements/app.txt requirements/build.txt requirements/
 RUN python -m venv --without-pip /opt/feedback \
     && pip --python /opt/feedback/bin/python install --require-hashes --requirement requirements/app.txt \
     && pip install --require-hashes --requirement requirements/build.txt
-COPY pyproject.toml README.md LICENSE ./
+COPY pyproject.toml hatch_build.py README.md LICENSE ./
 COPY docs docs
 COPY contracts contracts
 COPY pipeline pipeline

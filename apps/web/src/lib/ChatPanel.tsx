@@ -37,7 +37,7 @@ interface ChatPanelProps extends ChatLook {
 export function ChatPanel(props: ChatPanelProps) {
   const { turns, isBusy, onAsk, onStop, renderEmpty } = props;
   const last = turns.at(-1);
-  const end = useStickyEnd(`${turns.length} ${last?.answer.length ?? 0} ${last?.status ?? ""}`);
+  const end = useStickyEnd(last && `${turns.length} ${last.answer.length} ${last.status}`);
   return (
     <div className="fb-chat">
       <div className="fb-conversation">
@@ -203,7 +203,7 @@ function Composer({ isBusy, onAsk, onStop, placeholder }: ComposerProps) {
 }
 
 /** Keeps the end in sight as text comes, unless the reader has scrolled away from it. */
-function useStickyEnd(changed: string): React.RefObject<HTMLDivElement | null> {
+function useStickyEnd(changed: string | undefined): React.RefObject<HTMLDivElement | null> {
   const end = useRef<HTMLDivElement>(null);
   const isAtEnd = useRef(true);
 
@@ -220,9 +220,8 @@ function useStickyEnd(changed: string): React.RefObject<HTMLDivElement | null> {
     return () => observer.disconnect();
   }, []);
 
-  // biome-ignore lint/correctness/useExhaustiveDependencies: each change of the conversation moves its end
   useEffect(() => {
-    if (isAtEnd.current) end.current?.scrollIntoView?.({ block: "end" });
+    if (changed !== undefined && isAtEnd.current) end.current?.scrollIntoView?.({ block: "end" });
   }, [changed]);
 
   return end;
