@@ -93,6 +93,16 @@ describe("InsightsPage", () => {
     await screen.findByText("75%", {}, { timeout: 3_000 });
   });
 
+  test("looks once more after the last receipt, as the first look may have come too early", async () => {
+    answer();
+    show();
+    await screen.findByText("70%", { selector: "dd" });
+    await act(() => new Promise((resolve) => setTimeout(resolve, 1_100)));
+    const before = server.asked.length;
+    act(() => void Source.last.dispatchEvent(new Event("receipt")));
+    await waitFor(() => expect(server.asked).toHaveLength(before + 2), { timeout: 3_000 });
+  });
+
   test("says whether it is live", async () => {
     answer();
     show();
