@@ -46,7 +46,7 @@ def chromium() -> str:
 
 
 @pytest.fixture(scope="session")
-async def browser(chromium: str) -> AsyncIterator[Browser]:
+async def browser(chromium: str, proxy: Proxy) -> AsyncIterator[Browser]:  # noqa: ARG001 - it ends before it
     """A Chromium without a window."""
     expect.set_options(timeout=_EXPECT_MS)
     async with async_playwright() as playwright:

@@ -14,9 +14,9 @@ async def test_an_answer_grows_word_by_word_and_ends_as_its_trace_says(person: P
     await expect(person.good).to_have_count(0)
     trace = await person.answered()
     assert len(await text.inner_text()) > len(first)
-    assert (await person.turns())[-1]["answer"] == response_of(trace)
     await person.good.click()
     await person.sees_logged(trace, {"user_feedback": (True, "")})
+    assert (await person.turns())[-1]["answer"] == response_of(trace)
 
 
 async def test_a_broken_connection_is_made_anew_and_no_word_is_lost_or_doubled(
@@ -38,9 +38,9 @@ async def test_a_broken_connection_is_made_anew_and_no_word_is_lost_or_doubled(
     assert len({request for request, _ in asked}) == 1
     assert asked[0][1] is None
     assert int(asked[1][1] or 0) > 0
-    assert (await person.turns())[-1]["answer"] == response_of(trace)
     await person.good.click()
     await person.sees_logged(trace, {"user_feedback": (True, "")})
+    assert (await person.turns())[-1]["answer"] == response_of(trace)
 
 
 async def test_a_stream_that_cannot_be_picked_up_is_asked_for_again(person: Person) -> None:
