@@ -20,6 +20,7 @@ from rich.table import Table
 
 from bench import document
 from bench.alone import discard, memory, workers
+from bench.api import api
 from bench.bulk import bulk
 from bench.figures import merge, samples_of, to_results
 from bench.latency import latency
@@ -40,10 +41,17 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "workers": workers,
     "memory": memory,
     "traces": traces,
+    "api": api,
     "peers": peers,
 }
 
-TOGETHER: Final = (("rest", "bulk", "latency"), ("discard", "workers", "memory"), ("traces",), ("peers",))
+TOGETHER: Final = (
+    ("rest", "bulk", "latency"),
+    ("discard", "workers", "memory"),
+    ("traces",),
+    ("api",),
+    ("peers",),
+)
 """What is measured in turns, so that a machine that gets slower or faster does so for all of them."""
 
 RESULTS: Final = Path(__file__).with_name("results.json")

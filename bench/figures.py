@@ -27,6 +27,8 @@ FIGURES: Final[Mapping[str, Sequence[str]]] = {
         "pipeline_spread_per_s",
     ),
     "copy_per_s": (),
+    "api_per_s": ("bare_api_per_s",),
+    "api_p99_ms": ("bare_api_p99_ms",),
 }
 """The figures of `bench/results.json`, each with the samples that belong to it; ``naive_per_s`` is at 1 M."""
 
@@ -51,6 +53,7 @@ RATIOS: Final[Mapping[str, Ratio]] = {
     "workers_4_vs_1": Ratio("workers_many_4_per_s", "workers_many_1_per_s", _WORKERS),
     "bulk_vs_phoenix": Ratio("bulk_beside_phoenix_per_s", "phoenix_sync_per_s"),
     "raw_bulk_vs_copy": Ratio("raw_bulk_per_s", "copy_per_s"),
+    "api_vs_bare": Ratio("api_per_s", "bare_api_per_s"),
 }
 
 

@@ -9,31 +9,33 @@ from urllib.parse import urlsplit
 
 from bench.apart import apart
 
-_OK: Final = b"HTTP/1.1 200 "
+_OK: Final = b"HTTP/1.1 2"
 _LENGTH: Final = b"content-length:"
 
 
 @dataclass(frozen=True, slots=True)
 class Post:
-    """One request: its path and its JSON."""
+    """One request: its path, its JSON, and more headers than it needs."""
 
     path: str
     body: bytes
+    headers: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Posted:
-    """How long all of them took, and the answers' bodies."""
+    """How long all of them took, the answers' bodies, and the seconds that each took."""
 
     seconds: float
     answers: list[bytes]
+    each: list[float]
 
 
 def post_all(url: str, posts: Sequence[Post], at_once: int) -> Posted:
     """Send all, so many at once, from a process of its own.
 
     Raises:
-        RuntimeError: when an answer is not 200.
+        RuntimeError: when an answer is an error.
 
     """
     return apart(_post_all, url, posts, at_once)
@@ -48,7 +50,7 @@ def request_of(host: str, post: Post) -> bytes:
     """Give a request's bytes."""
     head = (
         f"POST {post.path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(post.body)}\r\n\r\n"
+        f"{post.headers}Content-Length: {len(post.body)}\r\n\r\n"
     )
     return head.encode() + post.body
 
@@ -56,25 +58,32 @@ def request_of(host: str, post: Post) -> bytes:
 async def _send(host: str, requests: Sequence[bytes], at_once: int) -> Posted:
     name, port = host.split(":")
     answers: list[bytes] = []
+    each: list[float] = []
     left = iter(requests)
     connections = [await asyncio.open_connection(name, int(port), limit=2**20) for _ in range(at_once)]
     began = time.perf_counter()
-    await asyncio.gather(*(_work(reader, writer, left, answers) for reader, writer in connections))
+    await asyncio.gather(*(_work(reader, writer, left, answers, each) for reader, writer in connections))
     seconds = time.perf_counter() - began
     for _, writer in connections:
         writer.close()
-    return Posted(seconds, answers)
+    return Posted(seconds, answers, each)
 
 
 async def _work(
-    reader: asyncio.StreamReader, writer: asyncio.StreamWriter, left: Iterator[bytes], answers: list[bytes]
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    left: Iterator[bytes],
+    answers: list[bytes],
+    each: list[float],
 ) -> None:
     for request in left:
+        began = time.perf_counter()
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
         body = await reader.readexactly(length_of(head))
         if not head.startswith(_OK):
             raise RuntimeError((head + body)[:1000])
+        each.append(time.perf_counter() - began)
         answers.append(body)
 
 

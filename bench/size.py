@@ -31,6 +31,7 @@ class Size:
     half_load_seconds: float = 20
     traces: tuple[int, int, int] = (1_000, 100_000, 1_000_000)
     naive_seconds: float = 10
+    api: int = 10_000
     phoenix: int = 10_000
     phoenix_trial: int = 2_000
 
@@ -48,6 +49,7 @@ QUICK = Size(
     half_load_seconds=4,
     traces=(1_000, 10_000, 50_000),
     naive_seconds=2,
+    api=1_000,
     phoenix=2_000,
     phoenix_trial=500,
 )

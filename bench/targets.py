@@ -144,6 +144,20 @@ LINES: Final = (
         judged="naive_per_s",
     ),
     Line(
+        what="feedback over HTTP, one process, 32 at once",
+        figure="api_per_s",
+        ceiling="bare_api_per_s",
+        ceiling_is="bare FastAPI endpoint",
+        judged="api_vs_bare",
+    ),
+    Line(
+        what="feedback over HTTP, p99, ms",
+        figure="api_p99_ms",
+        ceiling="bare_api_p99_ms",
+        ceiling_is="bare FastAPI endpoint",
+        judged="api_p99_ms",
+    ),
+    Line(
         what="bulk, end to end, beside Phoenix",
         figure="bulk_beside_phoenix_per_s",
         ceiling="phoenix_sync_per_s",
