@@ -131,6 +131,9 @@ describe("FeedbackControls", () => {
     ]);
     expect(screen.getByText("The date is wrong.").tagName).toBe("BLOCKQUOTE");
     expect(document.activeElement).toBe(screen.getByRole("button", { name: "Edit comment" }));
+    await userEvent.click(bad());
+    expect(screen.getByText("The date is wrong.")).toBeTruthy();
+    expect(sent()).toHaveLength(2);
     await userEvent.click(good());
     await waitFor(() => expect(sent()).toHaveLength(3));
     expect(sent()[2]?.assessments).toEqual([{ name: "user_feedback", value: true }]);
