@@ -17,6 +17,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient
 from support.consumers import Consumers
 from support.stack import Stack, make_settings
 
@@ -117,6 +118,15 @@ def _make_whole(stack: Stack) -> None:
         local_stack.start_part(stack.home, part.name)
     if not has_plugin(stack.mlflow):
         give_plugin_back(stack.home)
+    _drop_topics(stack.kafka)
+
+
+def _drop_topics(kafka: str) -> None:
+    """Delete the seed's topics: a broker that starts reads of all of them, and is slower with each seed."""
+    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 3})
+    names = [name for name in admin.list_topics(timeout=30).topics if not name.startswith("__")]
+    for future in admin.delete_topics(names).values() if names else ():
+        future.result(30)
 
 
 async def _run(stack: Stack, schedule: Schedule, events: int, folder: Path) -> Result:
