@@ -95,6 +95,7 @@ def create_app(settings: Settings, api_settings: ApiSettings, chat: ChatSettings
     """
     api = FeedbackApi(settings, api_settings)
     streams = Streams(chat)
+    api.metrics.streams(lambda: len(streams))
     answering = Answering(api, chat, *models(chat))
 
     @asynccontextmanager

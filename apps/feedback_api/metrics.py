@@ -1,6 +1,8 @@
 """What the feedback routes count."""
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, ProcessCollector, make_asgi_app
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, make_asgi_app
 from starlette.types import ASGIApp
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
@@ -28,6 +30,13 @@ class ApiMetrics:
             "feedback_api_events_total", "Events that Kafka has acknowledged", registry=self.registry
         )
         ProcessCollector(registry=self.registry)
+
+    def streams(self, count: Callable[[], int]) -> None:
+        """Show how many streams there are."""
+        gauge = Gauge(
+            "feedback_chat_streams", "Streams under way, or kept for who comes back", registry=self.registry
+        )
+        gauge.set_function(count)
 
     def request(self, route: str, status: int, seconds: float) -> None:
         """Count a request."""

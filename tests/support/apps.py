@@ -27,6 +27,7 @@ SECRETS: Final = {
 }
 NAMES: Final = ("user_feedback", "user_accuracy", "user_helpfulness", "user_relevance")
 _READY_SECONDS: Final = 40
+_END_SECONDS: Final = 60  # it exports its traces first
 
 
 @asynccontextmanager
@@ -57,7 +58,7 @@ async def running(
             await wait_until(is_ready, seconds=_READY_SECONDS, what=f"{command} is ready")
             yield client
             process.send_signal(signal.SIGTERM)
-            assert process.wait(20) == 0, log.read_text()[-4000:]
+            assert process.wait(_END_SECONDS) == 0, log.read_text()[-4000:]
     finally:
         if process.poll() is None:
             process.kill()

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -29,13 +30,17 @@ async def settings(stack: Stack, folder: Path) -> AsyncIterator[Settings]:
 
 @pytest.fixture(scope="package")
 async def chat(settings: Settings, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
-    environment = {"FEEDBACK_API_OPEN": "true", "FEEDBACK_CHAT_RECONNECT_SECONDS": "1"}
+    environment: dict[str, Any] = {
+        "FEEDBACK_API_OPEN": "true",
+        "FEEDBACK_CHAT_RECONNECT_SECONDS": "1",
+        "FEEDBACK_API_RATE_ADDRESS": "",
+    }
     async with running(CHAT, settings, folder, **environment) as client:
         yield client
 
 
 @pytest.fixture(scope="package")
 async def ingest(settings: Settings, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
-    environment = {"FEEDBACK_API_RATE_USER": "30/minute", "FEEDBACK_API_LOOKUP_SECONDS": "0"}
+    environment: dict[str, Any] = {"FEEDBACK_API_RATE_USER": "30/minute", "FEEDBACK_API_LOOKUP_SECONDS": "0"}
     async with running(INGEST, settings, folder, **environment) as client:
         yield client

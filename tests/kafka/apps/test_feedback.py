@@ -51,7 +51,7 @@ async def test_of_a_request_that_nobody_knows(chat: httpx.AsyncClient) -> None:
 
 async def test_ratings(settings: Settings, chat: httpx.AsyncClient) -> None:
     answer = await ask(chat)
-    query = {
+    query: dict[str, Any] = {
         "accuracy": 4,
         "helpfulness": 5,
         "relevance": 1,
@@ -164,7 +164,7 @@ async def test_a_retry_with_its_key_is_the_same_event(
     chat: httpx.AsyncClient, ingest: httpx.AsyncClient
 ) -> None:
     answer = await ask(chat)
-    grant = {key: answer[key] for key in ("client_request_id", "trace_id")}
+    grant: dict[str, Any] = {key: answer[key] for key in ("client_request_id", "trace_id")}
     headers = token(user="carl", **grant) | {"Idempotency-Key": uuid4().hex}
     said = {"assessments": [{"name": "user_feedback", "value": True}]}
     ids = {(await ingest.post("/v1/feedback", json=said, headers=headers)).json()["event_id"] for _ in "ab"}

@@ -103,14 +103,6 @@ async def test_a_stream_that_nobody_comes_back_to_ends_and_is_gone(
     assert response.headers["content-type"] == "application/problem+json"
 
 
-async def test_many_streams_at_once(chat: httpx.AsyncClient) -> None:
-    async def one() -> str:
-        async with chat.stream("POST", "/chat/stream", json=ASK) as response:
-            return str((await spoken(response))[-1][1]["type"])
-
-    assert set(await asyncio.gather(*(one() for _ in range(50)))) == {"done"}
-
-
 async def test_receipts_are_told_as_they_come_and_summed_up(settings: Any, chat: httpx.AsyncClient) -> None:
     answer = (await chat.post("/chat", json=ASK)).json()
     async with chat.stream("GET", "/v1/insights/stream") as response:

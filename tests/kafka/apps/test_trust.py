@@ -17,7 +17,7 @@ from ops.reading import end_offsets
 from ops.topics import create_topics
 
 SAID: dict[str, Any] = {"assessments": [{"name": "user_feedback", "value": True}]}
-MINE = {"client_request_id": "req-mine", "trace_id": "tr-mine", "user": "anna"}
+MINE: dict[str, Any] = {"client_request_id": "req-mine", "trace_id": "tr-mine", "user": "anna"}
 
 
 async def published(settings: Settings) -> int:
@@ -102,7 +102,10 @@ async def test_without_kafka_nothing_is_pretended(stack: Stack, folder: Path) ->
     """Its Kafka is an address where nobody listens: it starts, says so, and answers 503."""
     settings = make_settings(stack)
     await create_topics(settings)
-    nowhere = {"FEEDBACK_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1", "FEEDBACK_API_PUBLISH_SECONDS": "1"}
+    nowhere: dict[str, Any] = {
+        "FEEDBACK_KAFKA_BOOTSTRAP_SERVERS": "127.0.0.1:1",
+        "FEEDBACK_API_PUBLISH_SECONDS": "1",
+    }
     async with running(INGEST, settings, folder, ready=False, **nowhere) as client:
         response = await client.post("/v1/feedback", json=SAID, headers=token(**MINE))
         assert response.status_code == 503
