@@ -69,7 +69,7 @@ CHAT: Final = ["apps.chat"]
 INGEST: Final = ["ops.cli", "run", "ingest"]
 
 
-def token(keys: dict[str, str] | None = None, *, seconds: float = 60, **claims: Any) -> dict[str, str]:
+def token(keys: dict[str, str] | None = None, *, seconds: float = 3600, **claims: Any) -> dict[str, str]:
     """Give the header with a token as the chat service would make it, or as somebody else would."""
     fields: dict[str, Any] = {
         "client_request_id": None,

@@ -26,9 +26,9 @@ async def test_an_answer_has_a_trace_and_kafka_is_told(settings: Settings, chat:
     async def is_there() -> bool:
         nonlocal trace
         trace = mlflow.get_trace(answer["trace_id"])
-        return trace is not None
+        return trace is not None and bool(trace.data.spans)
 
-    await wait_until(is_there, seconds=10, what="the trace is exported")
+    await wait_until(is_there, seconds=30, what="the trace is exported, with its spans")
     assert trace.info.client_request_id == headers["X-Request-ID"]
     said = trace.info.trace_metadata
     assert said["mlflow.trace.session"] == "s-1"
@@ -41,7 +41,7 @@ async def test_an_answer_has_a_trace_and_kafka_is_told(settings: Settings, chat:
         values = [record.value for record in await read_topic(settings.kafka, settings.topics.chat_completed)]
         return any(answer["trace_id"].encode() in (value or b"") for value in values)
 
-    await wait_until(is_told, seconds=10, what="ChatCompleted is published")
+    await wait_until(is_told, seconds=30, what="ChatCompleted is published")
 
 
 async def test_thumbs_with_the_token_of_an_answer(settings: Settings, chat: httpx.AsyncClient) -> None:

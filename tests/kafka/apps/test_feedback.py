@@ -82,9 +82,9 @@ async def test_a_list_of_a_judge_a_program_and_an_expert_on_a_span(
     async def is_there() -> bool:
         nonlocal trace
         trace = mlflow.get_trace(answer["trace_id"])
-        return trace is not None
+        return trace is not None and bool(trace.data.spans)
 
-    await wait_until(is_there, seconds=10, what="the trace is exported")
+    await wait_until(is_there, seconds=30, what="the trace is exported, with its spans")
     span = next(span for span in trace.data.spans if span.name == "retrieve")
     about = {"trace_id": answer["trace_id"]}
     said: list[dict[str, Any]] = [

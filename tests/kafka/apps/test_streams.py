@@ -20,12 +20,12 @@ async def trace_of(request_id: str, trace_id: str | None = None) -> Any:
     async def is_there() -> bool:
         if trace_id is not None:
             found.append(mlflow.get_trace(trace_id))
-            return found[-1] is not None
+            return found[-1] is not None and bool(found[-1].data.spans)
         query = f"attributes.client_request_id = '{request_id}'"
         found.extend(mlflow.search_traces(locations=EXPERIMENT, filter_string=query, return_type="list"))
-        return bool(found)
+        return bool(found) and bool(found[-1].data.spans)
 
-    await wait_until(is_there, seconds=15, what="the trace is exported")
+    await wait_until(is_there, seconds=30, what="the trace is exported, with its spans")
     return found[-1]
 
 
