@@ -4,7 +4,7 @@ from typing import Any
 
 import httpx
 import mlflow
-from support.apps import ask, logged
+from support.apps import ask, is_whole, logged
 from support.waiting import wait_until
 from support.world import value_of
 
@@ -26,7 +26,7 @@ async def test_an_answer_has_a_trace_and_kafka_is_told(settings: Settings, chat:
     async def is_there() -> bool:
         nonlocal trace
         trace = mlflow.get_trace(answer["trace_id"])
-        return trace is not None and bool(trace.data.spans)
+        return is_whole(trace)
 
     await wait_until(is_there, seconds=30, what="the trace is exported, with its spans")
     assert trace.info.client_request_id == headers["X-Request-ID"]

@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import httpx
 import mlflow
-from support.apps import as_service, ask, logged, token
+from support.apps import as_service, ask, is_whole, logged, token
 from support.waiting import wait_until
 from support.world import value_of
 
@@ -82,7 +82,7 @@ async def test_a_list_of_a_judge_a_program_and_an_expert_on_a_span(
     async def is_there() -> bool:
         nonlocal trace
         trace = mlflow.get_trace(answer["trace_id"])
-        return trace is not None and bool(trace.data.spans)
+        return is_whole(trace)
 
     await wait_until(is_there, seconds=30, what="the trace is exported, with its spans")
     span = next(span for span in trace.data.spans if span.name == "retrieve")

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import httpx
 import mlflow
-from support.apps import spoken
+from support.apps import is_whole, spoken
 from support.waiting import wait_until
 
 ASK = {"message": "What is a dead letter?"}
@@ -20,10 +20,10 @@ async def trace_of(request_id: str, trace_id: str | None = None) -> Any:
     async def is_there() -> bool:
         if trace_id is not None:
             found.append(mlflow.get_trace(trace_id))
-            return found[-1] is not None and bool(found[-1].data.spans)
+            return is_whole(found[-1])
         query = f"attributes.client_request_id = '{request_id}'"
         found.extend(mlflow.search_traces(locations=EXPERIMENT, filter_string=query, return_type="list"))
-        return bool(found) and bool(found[-1].data.spans)
+        return bool(found) and is_whole(found[-1])
 
     await wait_until(is_there, seconds=30, what="the trace is exported, with its spans")
     return found[-1]
