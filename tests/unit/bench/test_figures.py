@@ -48,7 +48,7 @@ def test_the_cost_is_above_one_where_many_traces_make_it_slower() -> None:
     assert ratio_runs(RATIOS["cost_1m_vs_1k"], samples) == [1.2]
 
 
-def test_results_hold_what_the_issue_names_and_no_more() -> None:
+def test_results_hold_these_names_and_no_more() -> None:
     every = {name: [1.0, 2.0, 4.0] for name in FIGURES}
     every |= {name: [1.0, 2.0, 4.0] for more in FIGURES.values() for name in more}
     every |= {f"workers_{label}_{n}_per_s": [1.0, 2.0, 4.0] for label in ("many", "one") for n in (1, 2, 4)}
@@ -62,6 +62,7 @@ def test_results_hold_what_the_issue_names_and_no_more() -> None:
         "workers_4_vs_1",
         "bulk_vs_phoenix",
         "raw_bulk_vs_copy",
+        "api_vs_bare",
     }
     assert set(results["figures"]) == {
         "bulk_per_s",
@@ -75,6 +76,8 @@ def test_results_hold_what_the_issue_names_and_no_more() -> None:
         "phoenix_sync_per_s",
         "naive_per_s",
         "copy_per_s",
+        "api_per_s",
+        "api_p99_ms",
     }
     assert results["figures"]["bulk_per_s"] == {"median": 2.0, "runs": [1.0, 2.0, 4.0]}
     assert samples_of(results) == every
