@@ -107,5 +107,7 @@ def as_service(name: str = SERVICE_KEY) -> dict[str, str]:
 
 
 def is_whole(trace: Any) -> bool:
-    """Tell whether a trace is there with its root: MLflow has the spans as they end, the root last."""
-    return trace is not None and any(span.parent_id is None for span in trace.data.spans)
+    """Tell whether all of a chat's trace is there: spans come as they end, the root last, then metadata."""
+    if trace is None or not trace.info.client_request_id:
+        return False
+    return any(span.parent_id is None for span in trace.data.spans)
