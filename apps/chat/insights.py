@@ -1,5 +1,6 @@
 """What people say of the answers, by the tables: totals, over time, by version and region, complaints."""
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,6 @@ GOOD: Final = 0.6
 
 _BUCKETS: Final = 60
 _COMMENTS: Final = 20
-_FRESH_SECONDS: Final = 1
 _MOST: Final = 100_000
 _SELECT: Final = b"""
 SELECT f.version, f.name, f.payload, f.trace_id, f.client_request_id, c.app_version, c.region
@@ -51,7 +51,7 @@ class Said:
 
 
 class Insights:
-    """Asks the tables, at most once a second.
+    """Asks the tables, once for all who ask at a time.
 
     Args:
         pool: of Postgres.
@@ -63,6 +63,7 @@ class Insights:
         self._pool = pool
         self._trace_url = trace_url
         self._known: dict[int, tuple[float, dict[str, Any]]] = {}
+        self._turn = asyncio.Lock()
 
     async def of(self, minutes: int) -> dict[str, Any]:
         """Give what came in within the last minutes.
@@ -71,13 +72,16 @@ class Insights:
             DependencyAwayError: when Postgres is away.
 
         """
-        known = self._known.get(minutes)
-        if known is not None and time.monotonic() - known[0] < _FRESH_SECONDS:
-            return known[1]
-        now = datetime.now(UTC)
-        found = summary(await self._said(now - timedelta(minutes=minutes)), minutes, now, self._trace_url)
-        self._known = {minutes: (time.monotonic(), found)}
-        return found
+        asked = time.monotonic()
+        async with self._turn:
+            known = self._known.get(minutes)
+            # Only what was read after it was asked for: a page asks because of a receipt, perhaps the last.
+            if known is not None and known[0] >= asked:
+                return known[1]
+            began, now = time.monotonic(), datetime.now(UTC)
+            found = summary(await self._said(now - timedelta(minutes=minutes)), minutes, now, self._trace_url)
+            self._known = {minutes: (began, found)}
+            return found
 
     async def _said(self, since: datetime) -> list[Said]:
         try:
