@@ -112,7 +112,11 @@ class _Writing:
 
     async def _move(self) -> None:
         """Pin what stands on another trace to that one: who wrote it there died before he could say so."""
-        moving = {key: replace(self._rest[key], trace_id=trace) for key, trace in self._elsewhere.items()}
+        moving = {
+            key: replace(self._rest[key], trace_id=trace)
+            for key, trace in self._elsewhere.items()
+            if key in self._rest  # not overtaken, when all were pinned again
+        }
         await self._store.settle(
             [
                 Settlement(
