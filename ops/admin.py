@@ -18,7 +18,7 @@ async def admin_client(kafka: KafkaSettings) -> AsyncIterator[AIOKafkaAdminClien
     """Connect an admin client, and disconnect it at the end of the block.
 
     Raises:
-        KafkaError: when no broker answers, or none that the controller counts among the live ones within 20 s.
+        KafkaError: when no broker answers, or for 20 s none that the controller counts among the live.
 
     """
     client = await _connected(kafka)

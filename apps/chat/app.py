@@ -38,7 +38,7 @@ _NOTICE: Final = (
     "Do not put it on a network."
 )
 _FULL: Final = "as many answers are under way as there may be"
-_DAY: Final = 1440
+_WEEK: Final = 7 * 24 * 60
 _SHOWN: Final = (
     *("feedback_id", "event_id", "name", "kind", "value", "outcome", "trace_id", "app_version", "region"),
     *("submitted_at", "logged_at"),
@@ -193,7 +193,7 @@ def _insights_router(api: FeedbackApi, chat: ChatSettings) -> APIRouter:
 
     @router.get("/insights", responses=documented(422, 429, 503))
     async def insights(
-        request: Request, minutes: Annotated[int, Query(ge=1, le=_DAY)] = 60
+        request: Request, minutes: Annotated[int, Query(ge=1, le=_WEEK)] = 60
     ) -> dict[str, Any]:
         """Sum up what came in within the last minutes."""
         found: Insights = request.app.state.insights

@@ -2,52 +2,68 @@
 
 import asyncio
 import time
-from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from psycopg.errors import UndefinedTable
-from pydantic_core import from_json
 
 from pipeline.adapters.postgres import Pool, connection
 
 GOOD: Final = 0.6
 """From which number on an assessment is positive: three of five."""
 
+MOST: Final = 100_000
+"""How many are summed up, the newest: with a million in the period, Postgres takes one or two seconds."""
+
 _BUCKETS: Final = 60
 _COMMENTS: Final = 20
-_MOST: Final = 100_000
+# Summed up by Postgres: a hundred thousand rows in Python would hold up every stream of the process.
 _SELECT: Final = b"""
-SELECT f.version, f.name, f.payload, f.trace_id, f.client_request_id, c.app_version, c.region
-FROM feedback f LEFT JOIN chats c USING (client_request_id)
-WHERE f.version > %s AND f.state = 1 AND f.kind = 'feedback'
-ORDER BY f.version DESC LIMIT %s
+WITH oldest AS (
+    SELECT min(version) AS version FROM (
+        SELECT version FROM feedback
+        WHERE version > %(since)s AND state = 1 AND kind = 'feedback'
+        ORDER BY version DESC LIMIT %(most)s
+    ) AS newest
+), newest AS (
+    SELECT version, name, payload::jsonb AS body, trace_id, client_request_id, source_type
+    FROM feedback
+    WHERE version >= (SELECT version FROM oldest) AND state = 1 AND kind = 'feedback'
+), said AS MATERIALIZED (
+    SELECT version AS at, name, body -> 'value' AS value, body ->> 'rationale' AS comment,
+        newest.trace_id, client_request_id, app_version, region,
+        least(%(buckets)s - 1, greatest(0, floor(extract(epoch FROM version - %(since)s) / %(width)s)))::int
+            AS bucket,
+        CASE WHEN source_type = 'HUMAN' THEN CASE
+            WHEN jsonb_typeof(body -> 'value') = 'boolean' THEN (body -> 'value')::boolean
+            WHEN jsonb_typeof(body -> 'value') = 'number' AND starts_with(name, 'user_')
+                THEN (body -> 'value')::float8 >= %(good)s
+        END END AS is_positive
+    FROM newest LEFT JOIN chats USING (client_request_id)
+)
+SELECT grouping(bucket, app_version, region), bucket, app_version, region, count(*),
+    count(*) FILTER (WHERE is_positive), count(*) FILTER (WHERE NOT is_positive), NULL::jsonb
+FROM said GROUP BY GROUPING SETS ((bucket), (app_version), (region), ())
+UNION ALL (
+    SELECT -1, NULL, NULL, NULL, 0, 0, 0,
+        jsonb_build_object('at', at, 'comment', comment, 'name', name, 'value', value, 'trace_id', trace_id,
+            'client_request_id', client_request_id, 'app_version', app_version, 'region', region)
+    FROM said WHERE NOT is_positive AND comment <> '' ORDER BY at DESC LIMIT %(comments)s
+)
 """
+_COMPLAINT, _BY_BUCKET, _BY_VERSION, _BY_REGION, _ALL = -1, 0b011, 0b101, 0b110, 0b111
 
 
-@dataclass(frozen=True, slots=True)
-class Said:
-    """One assessment that stands in MLflow."""
-
-    at: datetime
-    name: str
-    value: Any
-    comment: str | None
-    trace_id: str | None
-    client_request_id: str | None
+class _Row(NamedTuple):
+    of: int
+    bucket: int
     app_version: str | None
     region: str | None
-
-    @property
-    def is_positive(self) -> bool | None:
-        """Tell whether it is praise; None where that cannot be said."""
-        if not self.name.startswith("user_"):
-            return None
-        if isinstance(self.value, bool):
-            return self.value
-        return self.value >= GOOD if isinstance(self.value, int | float) else None
+    total: int
+    positive: int
+    negative: int
+    complaint: dict[str, Any]
 
 
 class Insights:
@@ -56,17 +72,22 @@ class Insights:
     Args:
         pool: of Postgres.
         trace_url: where a browser sees a trace, with ``{trace_id}``.
+        most: how many are summed up, the newest.
 
     """
 
-    def __init__(self, pool: Pool, trace_url: str | None) -> None:
+    def __init__(self, pool: Pool, trace_url: str | None, most: int = MOST) -> None:
         self._pool = pool
         self._trace_url = trace_url
+        self._most = most
         self._known: dict[int, tuple[float, dict[str, Any]]] = {}
         self._turn = asyncio.Lock()
 
     async def of(self, minutes: int) -> dict[str, Any]:
-        """Give what came in within the last minutes.
+        """Give what came in within the last minutes; ``newest_only`` is a number where there was more.
+
+        Judged is what people say: true or false of any name, and numbers of the names ``user_…``. What a
+        model or a program says is in the total only.
 
         Raises:
             DependencyAwayError: when Postgres is away.
@@ -78,78 +99,61 @@ class Insights:
             # Only what was read after it was asked for: a page asks because of a receipt, perhaps the last.
             if known is not None and known[0] >= asked:
                 return known[1]
-            began, now = time.monotonic(), datetime.now(UTC)
-            found = summary(await self._said(now - timedelta(minutes=minutes)), minutes, now, self._trace_url)
+            began = time.monotonic()
+            found = await self._summary(minutes, datetime.now(UTC))
             self._known = {minutes: (began, found)}
             return found
 
-    async def _said(self, since: datetime) -> list[Said]:
+    async def _summary(self, minutes: int, now: datetime) -> dict[str, Any]:
+        since, count = now - timedelta(minutes=minutes), min(minutes, _BUCKETS)
+        width = timedelta(minutes=minutes) / count
+        rows = await self._rows(
+            since=since,
+            most=self._most,
+            buckets=count,
+            width=width.total_seconds(),
+            good=GOOD,
+            comments=_COMMENTS,
+        )
+        (every,) = [row for row in rows if row.of == _ALL] or [_Row(_ALL, 0, None, None, 0, 0, 0, {})]
+        judged = every.positive + every.negative
+        buckets = {row.bucket: row for row in rows if row.of == _BY_BUCKET}
+        complaints = [row.complaint for row in rows if row.of == _COMPLAINT]
+        return {
+            "now": now.isoformat(),
+            "minutes": minutes,
+            "total": every.total,
+            "newest_only": every.total if every.total >= self._most else None,
+            "positive": every.positive,
+            "negative": every.negative,
+            "rate": round(every.positive / judged, 4) if judged else None,
+            "over_time": [_bucket(since + number * width, buckets.get(number)) for number in range(count)],
+            "by_version": _by((row.app_version, row) for row in rows if row.of == _BY_VERSION),
+            "by_region": _by((row.region, row) for row in rows if row.of == _BY_REGION),
+            "comments": [self._comment(one) for one in complaints],
+        }
+
+    async def _rows(self, **given: object) -> Sequence[_Row]:
         try:
             async with connection(self._pool) as conn:
-                rows = await (await conn.execute(_SELECT, [since, _MOST])).fetchall()
+                return [_Row(*row) for row in await (await conn.execute(_SELECT, given)).fetchall()]
         except UndefinedTable:
             return []
-        said = []
-        for at, name, payload, *about in rows:
-            version = from_json(payload)
-            said.append(Said(at, name, version.get("value"), version.get("rationale"), *about))
-        return said
+
+    def _comment(self, one: Mapping[str, Any]) -> dict[str, Any]:
+        trace_id, at = one["trace_id"], datetime.fromisoformat(one["at"]).astimezone(UTC)
+        url = self._trace_url.format(trace_id=trace_id) if self._trace_url and trace_id else None
+        return {**one, "at": at.isoformat(), "mlflow_url": url}
 
 
-def summary(said: Sequence[Said], minutes: int, now: datetime, trace_url: str | None) -> dict[str, Any]:
-    """Sum up what was said, the newest first, within the minutes before now."""
-    judged = [(one, one.is_positive) for one in said]
-    positive = sum(good is True for _, good in judged)
-    negative = sum(good is False for _, good in judged)
-    complaints = [one for one, good in judged if good is False and one.comment][:_COMMENTS]
-    return {
-        "now": now.isoformat(),
-        "minutes": minutes,
-        "total": len(said),
-        "positive": positive,
-        "negative": negative,
-        "rate": round(positive / (positive + negative), 4) if positive + negative else None,
-        "over_time": _over_time(judged, minutes, now),
-        "by_version": _by([(one.app_version, good) for one, good in judged]),
-        "by_region": _by([(one.region, good) for one, good in judged]),
-        "comments": [_comment(one, trace_url) for one in complaints],
-    }
+def _bucket(at: datetime, row: _Row | None) -> dict[str, Any]:
+    positive, negative = (row.positive, row.negative) if row else (0, 0)
+    return {"at": at.isoformat(), "positive": positive, "negative": negative}
 
 
-def _over_time(
-    judged: Sequence[tuple[Said, bool | None]], minutes: int, now: datetime
-) -> list[dict[str, Any]]:
-    count = min(minutes, _BUCKETS)
-    width = timedelta(minutes=minutes) / count
-    start = now - timedelta(minutes=minutes)
-    counted: Counter[tuple[int, bool | None]] = Counter(
-        (min(count - 1, max(0, (one.at - start) // width)), good) for one, good in judged
-    )
+def _by(rows: Iterable[tuple[str | None, _Row]]) -> list[dict[str, Any]]:
+    judged = {key: row for key, row in rows if key is not None and row.positive + row.negative}
     return [
-        {
-            "at": (start + number * width).isoformat(),
-            "positive": counted[number, True],
-            "negative": counted[number, False],
-        }
-        for number in range(count)
+        {"key": key, "positive": row.positive, "negative": row.negative}
+        for key, row in sorted(judged.items())
     ]
-
-
-def _by(judged: Sequence[tuple[str | None, bool | None]]) -> list[dict[str, Any]]:
-    counted = Counter((key, good) for key, good in judged if key is not None and good is not None)
-    keys = sorted({key for key, _ in counted})
-    return [{"key": key, "positive": counted[key, True], "negative": counted[key, False]} for key in keys]
-
-
-def _comment(one: Said, trace_url: str | None) -> Mapping[str, Any]:
-    return {
-        "at": one.at.isoformat(),
-        "comment": one.comment,
-        "name": one.name,
-        "value": one.value,
-        "trace_id": one.trace_id,
-        "client_request_id": one.client_request_id,
-        "app_version": one.app_version,
-        "region": one.region,
-        "mlflow_url": trace_url.format(trace_id=one.trace_id) if trace_url and one.trace_id else None,
-    }

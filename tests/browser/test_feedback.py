@@ -159,6 +159,11 @@ async def test_insights_show_it_by_themselves(
     shown = insights.get_by_role("listitem").filter(has_text=comment)
     await expect(shown).to_be_visible()
     await expect(shown.get_by_role("link")).to_have_attribute("href", _containing(trace))
+    for label in ("15 min", "24 hours", "7 days"):
+        async with insights.expect_response("**/v1/insights?*") as answered:
+            await insights.get_by_role("radio", name=label).check()
+        assert (await answered.value).status == 200
+        await expect(shown).to_be_visible()
     await context.close()
     await person.sees_logged(trace, {"user_feedback": (False, comment)})
 

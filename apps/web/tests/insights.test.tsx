@@ -25,6 +25,7 @@ function insights(change: Partial<Insights> = {}): Insights {
     now: NOW,
     minutes: 60,
     total: 12,
+    newest_only: null,
     positive: 7,
     negative: 3,
     rate: 0.7,
@@ -82,6 +83,15 @@ describe("InsightsPage", () => {
     expect(screen.getByRole("link", { name: /All traces/ }).getAttribute("href")).toBe(
       "http://mlflow/#/experiments/7/traces",
     );
+  });
+
+  test("says that there was more than it sums up", async () => {
+    answer({ newest_only: 100_000 });
+    show();
+    await screen.findByText(/these are the newest 100,000/);
+    answer();
+    act(() => void Source.last.dispatchEvent(new Event("receipt")));
+    await waitFor(() => expect(screen.queryByText(/these are the newest/)).toBeNull(), { timeout: 3_000 });
   });
 
   test("looks again after a receipt", async () => {

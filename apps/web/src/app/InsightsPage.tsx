@@ -77,8 +77,19 @@ function experimentUrl(mlflowUrl: string, experimentId: string | null): string {
 }
 
 function Overview({ insights }: { insights: Insights }) {
-  const { total, positive, negative, rate, over_time, minutes, by_version, by_region, comments, now } =
-    insights;
+  const {
+    total,
+    newest_only,
+    positive,
+    negative,
+    rate,
+    over_time,
+    minutes,
+    by_version,
+    by_region,
+    comments,
+    now,
+  } = insights;
   return (
     <>
       <dl className="tiles">
@@ -87,6 +98,11 @@ function Overview({ insights }: { insights: Insights }) {
         <Tile term="Positive" value={count(positive)} mark="positive" />
         <Tile term="Negative" value={count(negative)} mark="negative" />
       </dl>
+      {newest_only !== null && (
+        <p className="more">
+          More came in than is summed up here: these are the newest {count(newest_only)}.
+        </p>
+      )}
       <section className="card">
         <h2>Positive rate over time</h2>
         {positive + negative === 0 ? (

@@ -27,6 +27,8 @@ export interface Insights {
   now: string;
   minutes: number;
   total: number;
+  /** Where there was more than is summed up: how many that is, the newest. */
+  newest_only: number | null;
   positive: number;
   negative: number;
   rate: number | null;
