@@ -60,7 +60,7 @@ async def summary(pool: Pool) -> dict[str, Any]:
     ],
 )
 async def test_what_is_praise(
-    pool: Pool, value: object, given: dict[str, str], judged: tuple[int, int]
+    pool: Pool, value: object, given: dict[str, Any], judged: tuple[int, int]
 ) -> None:
     await say(pool, value, **given)
     found = await summary(pool)

@@ -21,7 +21,7 @@ async def test_a_broker_that_is_fenced_for_a_moment_is_waited_for(
         told += 1
         if told <= 2:
             metadata.brokers = []
-        update(cluster, metadata)
+        update(cluster, metadata)  # type: ignore[no-untyped-call]
 
     monkeypatch.setattr(ClusterMetadata, "update_metadata", fenced)
     states = await describe_topics(settings)
