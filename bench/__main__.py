@@ -29,6 +29,7 @@ from bench.peers import peers, phoenix_version
 from bench.rest import rest
 from bench.rig import Rig, the_rig
 from bench.size import QUICK, Measure, Samples, Size
+from bench.streams import streams
 from bench.targets import is_under, rows
 from bench.traces import traces
 from local.home import CACHE_VARIABLE
@@ -42,6 +43,7 @@ MEASURES: Final[Mapping[str, Measure]] = {
     "memory": memory,
     "traces": traces,
     "api": api,
+    "streams": streams,
     "peers": peers,
 }
 
@@ -50,6 +52,7 @@ TOGETHER: Final = (
     ("discard", "workers", "memory"),
     ("traces",),
     ("api",),
+    ("streams",),
     ("peers",),
 )
 """What is measured in turns, so that a machine that gets slower or faster does so for all of them."""

@@ -244,6 +244,7 @@ class World:
         log = self.rig.folder / "logs" / f"{self.settings.database_schema}-{port}.log"
         variables = to_environment(self.settings) | {
             "FEEDBACK_HTTP_PORT": str(port),
+            "FEEDBACK_CHAT_PORT": str(port),
             "FEEDBACK_LOG_LEVEL": "WARNING",
         }
         with log.open("wb") as out:

@@ -32,6 +32,7 @@ class Size:
     traces: tuple[int, int, int] = (1_000, 100_000, 1_000_000)
     naive_seconds: float = 10
     api: int = 10_000
+    streams: int = 500
     phoenix: int = 10_000
     phoenix_trial: int = 2_000
 
@@ -50,6 +51,7 @@ QUICK = Size(
     traces=(1_000, 10_000, 50_000),
     naive_seconds=2,
     api=1_000,
+    streams=50,
     phoenix=2_000,
     phoenix_trial=500,
 )

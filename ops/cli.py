@@ -113,10 +113,11 @@ def _run_ingest(settings: Settings) -> None:
         from apps.feedback_api.settings import load_api_settings  # noqa: PLC0415
     from consumers.event_loop import run_async  # noqa: PLC0415
 
-    app = create_app(settings, load_api_settings())
+    api = load_api_settings()
+    app = create_app(settings, api)
     try:
         host, port = settings.http_host, settings.http_port
-        run_async(serve(app, settings, host=host, port=port, variable="FEEDBACK_HTTP_PORT"))
+        run_async(serve(app, settings, api, host=host, port=port, variable="FEEDBACK_HTTP_PORT"))
     except ServerError as error:
         _fail(str(error))
 

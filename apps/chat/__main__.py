@@ -19,10 +19,11 @@ async def main() -> None:
     settings = load_settings()
     configure_logs(settings)
     chat = load(ChatSettings)
-    app = create_app(settings, load_api_settings(), chat)
+    api = load_api_settings()
+    app = create_app(settings, api, chat)
     playing = asyncio.create_task(play(settings, chat.pause_seconds)) if chat.pause_seconds else None
     try:
-        await serve(app, settings, host=chat.host, port=chat.port, variable="FEEDBACK_CHAT_PORT")
+        await serve(app, settings, api, host=chat.host, port=chat.port, variable="FEEDBACK_CHAT_PORT")
     finally:
         if playing is not None:
             playing.cancel()

@@ -1,7 +1,7 @@
 """Answers under traces: what MLflow and Kafka are told of each."""
 
 import asyncio
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -80,8 +80,11 @@ class Answering:
         try:
             with mlflow.start_span("chat", span_type=SpanType.CHAIN) as span:
                 self._begin(span, asked, {})
-                async with asyncio.timeout(self._settings.answer_seconds):
-                    response = "".join([token async for token in self._model.answer(asked.message)])
+                async with (
+                    asyncio.timeout(self._settings.answer_seconds),
+                    aclosing(self._model.answer(asked.message)) as tokens,
+                ):
+                    response = "".join([token async for token in tokens])
                 span.set_outputs({"response": response})
         except Exception as error:
             log.exception("answer_failed", client_request_id=asked.client_request_id)
@@ -111,8 +114,12 @@ class Answering:
             }
             self._begin(span, asked, began)
             try:
-                async with asyncio.timeout(self._settings.answer_seconds):
-                    async for token in self._streaming.answer(asked.message):
+                async with (
+                    asyncio.timeout(self._settings.answer_seconds),
+                    # At once, not when somebody collects the garbage.
+                    aclosing(self._streaming.answer(asked.message)) as tokens,
+                ):
+                    async for token in tokens:
                         said.append(token)
                         await stream.token(token)
             except BaseException as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final, Protocol
 
 import mlflow
@@ -19,7 +19,7 @@ class Model(Protocol):
 
     name: str
 
-    def answer(self, message: str) -> AsyncIterator[str]:
+    def answer(self, message: str) -> AsyncGenerator[str]:
         """Give the answer's tokens as they come."""
 
     async def close(self) -> None:
@@ -59,7 +59,7 @@ class LocalModel:
         self._library = library
         self._pause = word_seconds
 
-    async def answer(self, message: str) -> AsyncIterator[str]:
+    async def answer(self, message: str) -> AsyncGenerator[str]:
         """Give the best passage word by word, with where it stands."""
         for word in re.findall(r"\S+\s*", _said(retrieve(self._library, message))):
             yield word

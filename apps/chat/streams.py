@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final
 
 from fastapi.sse import format_sse_event
@@ -74,7 +75,7 @@ class Buffer:
         first = self._events[0].number if self._events else self.last + 1
         if not first - 1 <= number <= self.last:
             raise GoneError
-        found = [event for event in self._events if event.number > number]
+        found = list(islice(self._events, number + 1 - first, None))
         self._unread -= sum(len(event.data) for event in found if event.number > self.read)
         self.read = max(self.read, self.last)
         return [event.data for event in found]
@@ -100,6 +101,11 @@ class Stream:
         self._is_done = False
         self.readers = 0
         """Counts who began to read; only the newest goes on."""
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether the last event was said."""
+        return self._is_done
 
     async def token(self, text: str) -> None:
         """Say a token; waits while the reader is far behind."""
@@ -177,13 +183,18 @@ class _Running:
     connections: int = 0
     ending: asyncio.TimerHandle | None = None
 
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether it is only kept: all is said, and nobody reads it."""
+        return self.stream.is_done and self.connections == 0
+
 
 class FullError(Exception):
     """There are as many streams as there may be."""
 
 
 class Streams:
-    """The streams of one process, by their request ids."""
+    """The streams of one process, by their request ids: those under way, and the last that are done."""
 
     def __init__(self, settings: ChatSettings) -> None:
         self._settings = settings
@@ -211,13 +222,24 @@ class Streams:
         if running is None:
             if after:
                 raise GoneError
-            if len(self._running) >= self._settings.streams:
-                raise FullError
+            self._make_room()
             running = self._begin(request_id, message, work)
         elif running.message != message:
             raise GoneError
         running.stream.check(after or 0)
         return _Response(self, request_id, running, after or 0, self._settings.keep_alive_seconds)
+
+    def _make_room(self) -> None:
+        """See that there may be one more; as many as are under way may be kept for who comes back."""
+        most = self._settings.streams
+        if len(self._running) < most:
+            return
+        idle = [request_id for request_id, running in self._running.items() if running.is_idle]
+        if len(self._running) - len(idle) >= most:
+            raise FullError
+        # The oldest of them.
+        for request_id in idle[: max(0, len(self._running) - 2 * most + 1)]:
+            self._end(request_id)
 
     def _begin(self, request_id: str, message: str, work: Work) -> _Running:
         settings = self._settings
@@ -245,6 +267,8 @@ class Streams:
         running = self._running.pop(request_id, None)
         if running is not None:
             running.task.cancel()
+            if running.ending is not None:
+                running.ending.cancel()
 
     async def close(self) -> None:
         """End all streams."""

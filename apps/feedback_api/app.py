@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import socket
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -103,12 +105,15 @@ def operators_router(api: FeedbackApi) -> APIRouter:
     return router
 
 
-async def serve(app: FastAPI, settings: Settings, *, host: str, port: int, variable: str) -> None:
+async def serve(  # noqa: PLR0913 - by name
+    app: FastAPI, settings: Settings, api: ApiSettings, *, host: str, port: int, variable: str
+) -> None:
     """Serve until SIGTERM or SIGINT, which lets the requests under way end.
 
     Args:
         app: what to serve.
         settings: of MLflow, and how long the end may take.
+        api: how long a client may take nothing.
         host: where to listen.
         port: where to listen.
         variable: the setting of the port, for the message.
@@ -136,8 +141,19 @@ async def serve(app: FastAPI, settings: Settings, *, host: str, port: int, varia
         asyncio.get_running_loop().add_signal_handler(number, stop)
     log.info("serving", host=host, port=port)
     try:
-        await server.serve()
+        await server.serve(sockets=[_door(config, api.send_seconds)])
     except SystemExit:
         msg = f"nothing can listen on {host}:{port} (it may be in use); set {variable}"
         raise ServerError(msg) from None
     log.info("stopped")
+
+
+def _door(config: uvicorn.Config, send_seconds: float) -> socket.socket:
+    """Open the port; its connections are ended by the kernel when what was sent is not taken.
+
+    Also those of a client that is there and does not read: no keep-alive finds it, and a close waits for it.
+    """
+    door = config.bind_socket()
+    if sys.platform == "linux":
+        door.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(send_seconds * 1000))
+    return door

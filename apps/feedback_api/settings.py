@@ -52,6 +52,11 @@ class ApiSettings(BaseSettings):
     lookup_seconds: float = Field(
         default=2, ge=0, le=30, description="how long a trace may be unknown before its id stands alone"
     )
+    send_seconds: float = Field(
+        default=30,
+        gt=0,
+        description="how long a client may take nothing of what it is sent before it is cut off",
+    )
     waiters: int = Field(default=1000, ge=0, description="requests that may wait for receipts at once")
 
     @field_validator("origins", "hosts", mode="before")

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import mlflow
 from httpx_sse import EventSource
 
 from apps.feedback_api.tokens import Grant, TokenKeys
@@ -111,3 +112,24 @@ def is_whole(trace: Any) -> bool:
     if trace is None or not trace.info.client_request_id:
         return False
     return any(span.parent_id is None for span in trace.data.spans)
+
+
+async def trace_of(settings: Settings, request_id: str) -> Any:
+    """Wait until the trace of a request is exported with its spans, and give it."""
+    found: list[Any] = []
+
+    async def is_there() -> bool:
+        found[:] = mlflow.search_traces(
+            locations=list(settings.mlflow_experiments),
+            filter_string=f"attributes.client_request_id = '{request_id}'",
+            return_type="list",
+        )
+        return bool(found) and is_whole(found[0])
+
+    await wait_until(is_there, seconds=30, what=f"the trace of {request_id} is there")
+    return found[0]
+
+
+def root_of(trace: Any) -> Any:
+    """Give the span that has no other above it."""
+    return next(span for span in trace.data.spans if span.parent_id is None)

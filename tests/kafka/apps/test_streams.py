@@ -6,38 +6,13 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
-import mlflow
-from support.apps import is_whole, spoken
+from support.apps import root_of, spoken, trace_of
 from support.waiting import wait_until
 
 ASK = {"message": "What is a dead letter?"}
 
 
-async def trace_of(request_id: str, trace_id: str | None = None) -> Any:
-    """Wait for a trace, by its id or by its request."""
-    found: list[Any] = []
-
-    async def is_there() -> bool:
-        if trace_id is not None:
-            found.append(mlflow.get_trace(trace_id))
-            return is_whole(found[-1])
-        query = f"attributes.client_request_id = '{request_id}'"
-        found.extend(mlflow.search_traces(locations=EXPERIMENT, filter_string=query, return_type="list"))
-        return bool(found) and is_whole(found[-1])
-
-    await wait_until(is_there, seconds=30, what="the trace is exported, with its spans")
-    return found[-1]
-
-
-EXPERIMENT: list[str] = []
-
-
-def root_of(trace: Any) -> Any:
-    return next(span for span in trace.data.spans if span.parent_id is None)
-
-
 async def test_tokens_then_what_feedback_needs(settings: Any, chat: httpx.AsyncClient) -> None:
-    EXPERIMENT[:] = settings.mlflow_experiments
     async with chat.stream("POST", "/chat/stream", json=ASK) as response:
         assert response.headers["cache-control"] == "no-cache"
         assert response.headers["connection"] == "keep-alive"
@@ -51,7 +26,7 @@ async def test_tokens_then_what_feedback_needs(settings: Any, chat: httpx.AsyncC
     assert set(done) == {"type", "trace_id", "client_request_id", "feedback_token"}
     assert done["client_request_id"] == response.headers["x-request-id"]
     text = "".join(data["content"] for data in tokens)
-    trace = await trace_of("", done["trace_id"])
+    trace = await trace_of(settings, done["client_request_id"])
     root = root_of(trace)
     assert root.name == "streaming_chat"
     assert root.attributes["response"] == text
@@ -96,10 +71,9 @@ async def test_a_client_that_comes_back_goes_on_where_it_was(chat: httpx.AsyncCl
 async def test_a_stream_that_nobody_comes_back_to_ends_and_is_gone(
     settings: Any, chat: httpx.AsyncClient
 ) -> None:
-    EXPERIMENT[:] = settings.mlflow_experiments
     request_id = f"req-{uuid4().hex}"
     await first_events(chat, request_id, 1)
-    trace = await trace_of(request_id)
+    trace = await trace_of(settings, request_id)
     assert root_of(trace).attributes["error"] == "the client left"
     headers = {"X-Request-ID": request_id, "Last-Event-ID": "1"}
     response = await chat.post("/chat/stream", json=ASK, headers=headers)
