@@ -136,7 +136,7 @@ class FeedbackApi:
 
         """
         if not isinstance(request.caller, ServiceCaller):
-            await self.rates.user(request.caller.name, len(asked))
+            await self.rates.user(request.caller.counted_as, len(asked))
         events = await self._events(asked, request)
         wanted = [(event.event_id, version.feedback_id) for event in events for version in versions_of(event)]
         if not request.wait:

@@ -181,3 +181,9 @@ def test_a_wrong_setting_is_named_without_its_secret(field: str, value: str, com
     with pytest.raises(SettingsError, match=complaint) as raised:
         load_api_settings(**{field: value})
     assert value not in str(raised.value)
+
+
+def test_a_user_has_one_rate_for_all_answers_and_who_has_no_name_one_for_each() -> None:
+    assert {PageCaller(grant(client_request_id=one)).counted_as for one in "ab"} == {"user:anna"}
+    assert len({PageCaller(grant(user=None, client_request_id=one)).counted_as for one in "ab"}) == 2
+    assert len({PageCaller(grant(client_request_id=one)).name for one in "ab"}) == 2, "keys are for one answer"
