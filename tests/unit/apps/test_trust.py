@@ -175,6 +175,8 @@ async def test_without_a_rate_there_is_no_limit() -> None:
         ("service_keys", "a:short", "FEEDBACK_API_SERVICE_KEYS: the secret of part 1 has fewer than 32"),
         ("rate_user", "often", "FEEDBACK_API_RATE_USER: is no rate"),
         ("body_bytes", "-7", "FEEDBACK_API_BODY_BYTES"),
+        ("rate_storage", "memory://", "FEEDBACK_API_RATE_STORAGE: is no storage"),
+        ("rate_storage", "nonsense://user:geheim@host", "begins with async"),
     ],
 )
 def test_a_wrong_setting_is_named_without_its_secret(field: str, value: str, complaint: str) -> None:
@@ -186,4 +188,4 @@ def test_a_wrong_setting_is_named_without_its_secret(field: str, value: str, com
 def test_a_user_has_one_rate_for_all_answers_and_who_has_no_name_one_for_each() -> None:
     assert {PageCaller(grant(client_request_id=one)).counted_as for one in "ab"} == {"user:anna"}
     assert len({PageCaller(grant(user=None, client_request_id=one)).counted_as for one in "ab"}) == 2
-    assert len({PageCaller(grant(client_request_id=one)).name for one in "ab"}) == 2, "keys are for one answer"
+    assert len({PageCaller(grant(client_request_id=one)).name for one in "ab"}) == 2, "of one answer"
