@@ -62,7 +62,7 @@ def furnish(app: FastAPI, api: ApiSettings) -> None:
         ],
         expose_headers=list(EXPOSED),
     )
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(api.hosts), www_redirect=False)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(api.hosts) or ["*"], www_redirect=False)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.add_exception_handler(ProblemError, _problem)

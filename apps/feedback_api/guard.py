@@ -5,6 +5,7 @@ import hashlib
 import time
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -94,6 +95,8 @@ async def admit_caller(request: Request, api: FeedbackApi) -> None:
 
 async def _admit_address(request: Request, api: FeedbackApi) -> None:
     await api.rates.address(request.client.host if request.client else "")
+    if api.api.open and not api.api.hosts:
+        check_host(request)
     if request.method not in _SAFE:
         check_origin(request, api.api.origins)
 
@@ -103,6 +106,22 @@ async def _admit_body(request: Request, api: FeedbackApi) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and kind != "application/json" and not kind.endswith("+json"):
         raise ProblemError(415, "the body must be JSON, with Content-Type: application/json")
+
+
+def check_host(request: Request) -> None:
+    """Refuse names of the DNS: whoever owns one can let it lead here, and their page is then of our origin.
+
+    Raises:
+        ProblemError: 403.
+
+    """
+    name = request.url.hostname or ""
+    try:
+        ip_address(name)
+    except ValueError:
+        if name != "localhost" and not name.endswith(".localhost"):
+            detail = "Host: who is open to all is asked by an address or localhost; FEEDBACK_API_HOSTS allows"
+            raise ProblemError(403, detail) from None
 
 
 def check_origin(request: Request, allowed: tuple[str, ...]) -> None:

@@ -38,7 +38,9 @@ class ApiSettings(BaseSettings):
         default=(), description="pages of other origins that may send feedback, with commas between"
     )
     hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("*",), min_length=1, description="names that requests may come by, with commas between"
+        default=(),
+        description="names that requests may come by, with commas between; none: any, but in open mode "
+        "addresses and localhost alone",
     )
     body_bytes: int = Field(default=1_048_576, ge=1024, description="largest body of a request")
     rate_user: str = Field(
