@@ -13,10 +13,13 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from apps.feedback_api.callers import ServiceCaller
+from apps.feedback_api.headers import text_of
 from apps.feedback_api.problems import ProblemError
 from apps.feedback_api.service import FeedbackApi
+from contracts import limits
 from contracts.parse import ContractError, problems_of
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -38,19 +41,28 @@ def guarded(api: FeedbackApi, admit: Admit) -> type[APIRoute]:
 
             async def handle(request: Request) -> Response:
                 start = time.perf_counter()
+                status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+                try:
+                    response = await answer(request)
+                    status = response.status_code
+                finally:
+                    api.metrics.request(path, status, time.perf_counter() - start)
+                return response
+
+            async def answer(request: Request) -> Response:
                 try:
                     await admit(request, api)
-                    response = await handler(request)
+                    return await handler(request)
                 except ProblemError as problem:
-                    response = problem.response()
+                    return problem.response()
                 except RequestValidationError as error:
-                    response = refused(error).response()
+                    return refused(error).response()
                 except HTTPException as error:
-                    response = from_http(error).response()
+                    return from_http(error).response()
                 except ContractError as error:
-                    response = ProblemError(422, str(error)).response()
-                api.metrics.request(path, response.status_code, time.perf_counter() - start)
-                return response
+                    return ProblemError(422, str(error)).response()
+                except ClientDisconnect:
+                    return ProblemError(400, "the client left before it had sent all").response()
 
             return handle
 
@@ -80,7 +92,7 @@ async def admit_caller(request: Request, api: FeedbackApi) -> None:
         caller = api.trust.caller(
             token=headers.get("x-feedback-token"),
             authorization=headers.get("authorization"),
-            user=headers.get("x-user-id") or None,
+            user=_user_of(headers.get("x-user-id")),
             now=api.now(),
         )
     except ProblemError:
@@ -91,6 +103,13 @@ async def admit_caller(request: Request, api: FeedbackApi) -> None:
         await _admit_address(request, api)
     request.state.caller = caller
     await _admit_body(request, api)
+
+
+def _user_of(header: str | None) -> str | None:
+    user = text_of(header or "")
+    if len(user) > limits.NAME_LENGTH:
+        raise ProblemError(422, f"X-User-ID: has more than {limits.NAME_LENGTH} characters, the limit")
+    return user or None
 
 
 async def _admit_address(request: Request, api: FeedbackApi) -> None:
