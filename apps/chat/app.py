@@ -7,13 +7,14 @@ from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Any, Final
+from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 from fastapi import APIRouter, Depends, FastAPI, Header, Query, Request, Response
 from fastapi.responses import FileResponse
 from fastapi.sse import format_sse_event
 from fastapi.staticfiles import StaticFiles
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 from starlette.responses import StreamingResponse
 
@@ -27,10 +28,12 @@ from apps.chat.streams import HEADERS, KEEP_ALIVE, FullError, GoneError, Streams
 from apps.feedback_api import ApiSettings, FeedbackApi, feedback_router
 from apps.feedback_api.app import furnish, operators_router
 from apps.feedback_api.guard import admit_anybody, guarded
+from apps.feedback_api.headers import HeaderName, as_header
+from apps.feedback_api.models import FewFields
 from apps.feedback_api.problems import NO_POSTGRES, ProblemError, away, documented
 from apps.feedback_api.receipts import Receipt
 from consumers.settings import Settings
-from contracts.fields import Name, RequestId
+from contracts.fields import RequestId
 from pipeline.outcomes import DependencyAwayError
 
 _NOTICE: Final = (
@@ -45,14 +48,21 @@ _SHOWN: Final = (
 )
 
 
-class Message(BaseModel):
+def _no_nul(text: str) -> str:
+    if "\0" in text:
+        msg = "holds a NUL character, which no trace can hold; remove it"
+        raise ValueError(msg)
+    return text
+
+
+class Message(FewFields):
     """What somebody asks."""
 
     model_config = ConfigDict(
         extra="forbid", json_schema_extra={"examples": [{"message": "What is a dead letter?"}]}
     )
 
-    message: Annotated[str, Field(min_length=1, max_length=8000)]
+    message: Annotated[str, Field(min_length=1, max_length=8000), AfterValidator(_no_nul)]
 
 
 class ChatAnswer(BaseModel):
@@ -69,8 +79,8 @@ class ChatAnswer(BaseModel):
 async def _asked(
     said: Message,
     x_request_id: Annotated[RequestId | None, Header()] = None,
-    x_session_id: Annotated[Name | None, Header()] = None,
-    x_user_id: Annotated[Name | None, Header()] = None,
+    x_session_id: Annotated[HeaderName | None, Header()] = None,
+    x_user_id: Annotated[HeaderName | None, Header()] = None,
 ) -> Asked:
     return Asked(
         message=said.message,
@@ -101,7 +111,7 @@ def create_app(settings: Settings, api_settings: ApiSettings, chat: ChatSettings
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         app.state.experiment_id = await asyncio.to_thread(use_experiment, settings)
-        page = (chat.mlflow_page or settings.mlflow_tracking_uri).rstrip("/")
+        page = (chat.mlflow_page or "").rstrip("/") or without_user(settings.mlflow_tracking_uri)
         app.state.mlflow_url = page
         trace_url = f"{page}/#/experiments/{app.state.experiment_id}/traces?selectedEvaluationId={{trace_id}}"
         app.state.insights = Insights(api.pool, trace_url)
@@ -125,6 +135,12 @@ def create_app(settings: Settings, api_settings: ApiSettings, chat: ChatSettings
     app.mount("/metrics", api.metrics.asgi())
     _add_page(app)
     return app
+
+
+def without_user(address: str) -> str:
+    """Give an address as anybody may see it: there may be a password in it."""
+    parts = urlsplit(address)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])).rstrip("/")
 
 
 def models(chat: ChatSettings) -> tuple[Model, Model]:
@@ -174,7 +190,7 @@ def _chat_router(api: FeedbackApi, answering: Answering, streams: Streams) -> AP
 
 def _echo(asked: Asked) -> dict[str, str]:
     values = (asked.client_request_id, asked.session_id, asked.user_id)
-    return dict(zip(("X-Request-ID", "X-Session-ID", "X-User-ID"), values, strict=True))
+    return dict(zip(("X-Request-ID", "X-Session-ID", "X-User-ID"), map(as_header, values), strict=True))
 
 
 def _insights_router(api: FeedbackApi, chat: ChatSettings) -> APIRouter:

@@ -64,10 +64,11 @@ def furnish(app: FastAPI, api: ApiSettings) -> None:
         ],
         expose_headers=list(EXPOSED),
     )
-    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(api.hosts), www_redirect=False)
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=list(api.hosts) or ["*"], www_redirect=False)
     app.add_exception_handler(HTTPException, _http_problem)
     app.add_exception_handler(RequestValidationError, _validation_problem)
     app.add_exception_handler(ProblemError, _problem)
+    app.add_exception_handler(Exception, _internal_error)
 
 
 async def _http_problem(_request: Request, error: Exception) -> Response:
@@ -83,6 +84,11 @@ async def _validation_problem(_request: Request, error: Exception) -> Response:
 async def _problem(_request: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)  # noqa: S101 - as registered
     return error.response()
+
+
+async def _internal_error(_request: Request, _error: Exception) -> Response:
+    """Say nothing of what it was; the server logs it."""
+    return ProblemError(500, "something is wrong with this service; its log has what").response()
 
 
 def operators_router(api: FeedbackApi) -> APIRouter:

@@ -20,9 +20,14 @@ class PageCaller:
 
     @property
     def name(self) -> str:
-        """Give what tells callers apart, for rates and for idempotency keys."""
+        """Give what tells callers apart, for idempotency keys."""
         grant = self.grant
         return f"page:{grant.user or ''}:{grant.client_request_id or grant.trace_id or ''}"
+
+    @property
+    def counted_as(self) -> str:
+        """Give whose rate it is: a user's, whichever of their answers it is about."""
+        return self.name if self.grant.user is None else f"user:{self.grant.user}"
 
     @property
     def user(self) -> str | None:
@@ -57,6 +62,11 @@ class OpenCaller:
     def name(self) -> str:
         """Give what tells callers apart, as far as they say it themselves."""
         return f"open:{self.user or ''}"
+
+    @property
+    def counted_as(self) -> str:
+        """Give whose rate it is."""
+        return self.name
 
 
 Caller = PageCaller | ServiceCaller | OpenCaller

@@ -5,6 +5,7 @@ import hashlib
 import time
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
+from ipaddress import ip_address
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -12,10 +13,13 @@ from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from apps.feedback_api.callers import ServiceCaller
+from apps.feedback_api.headers import text_of
 from apps.feedback_api.problems import ProblemError
 from apps.feedback_api.service import FeedbackApi
+from contracts import limits
 from contracts.parse import ContractError, problems_of
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -37,19 +41,28 @@ def guarded(api: FeedbackApi, admit: Admit) -> type[APIRoute]:
 
             async def handle(request: Request) -> Response:
                 start = time.perf_counter()
+                status = HTTPStatus.INTERNAL_SERVER_ERROR.value
+                try:
+                    response = await answer(request)
+                    status = response.status_code
+                finally:
+                    api.metrics.request(path, status, time.perf_counter() - start)
+                return response
+
+            async def answer(request: Request) -> Response:
                 try:
                     await admit(request, api)
-                    response = await handler(request)
+                    return await handler(request)
                 except ProblemError as problem:
-                    response = problem.response()
+                    return problem.response()
                 except RequestValidationError as error:
-                    response = refused(error).response()
+                    return refused(error).response()
                 except HTTPException as error:
-                    response = from_http(error).response()
+                    return from_http(error).response()
                 except ContractError as error:
-                    response = ProblemError(422, str(error)).response()
-                api.metrics.request(path, response.status_code, time.perf_counter() - start)
-                return response
+                    return ProblemError(422, str(error)).response()
+                except ClientDisconnect:
+                    return ProblemError(400, "the client left before it had sent all").response()
 
             return handle
 
@@ -79,7 +92,7 @@ async def admit_caller(request: Request, api: FeedbackApi) -> None:
         caller = api.trust.caller(
             token=headers.get("x-feedback-token"),
             authorization=headers.get("authorization"),
-            user=headers.get("x-user-id") or None,
+            user=_user_of(headers.get("x-user-id")),
             now=api.now(),
         )
     except ProblemError:
@@ -92,8 +105,17 @@ async def admit_caller(request: Request, api: FeedbackApi) -> None:
     await _admit_body(request, api)
 
 
+def _user_of(header: str | None) -> str | None:
+    user = text_of(header or "")
+    if len(user) > limits.NAME_LENGTH:
+        raise ProblemError(422, f"X-User-ID: has more than {limits.NAME_LENGTH} characters, the limit")
+    return user or None
+
+
 async def _admit_address(request: Request, api: FeedbackApi) -> None:
     await api.rates.address(request.client.host if request.client else "")
+    if api.api.open and not api.api.hosts:
+        check_host(request)
     if request.method not in _SAFE:
         check_origin(request, api.api.origins)
 
@@ -103,6 +125,22 @@ async def _admit_body(request: Request, api: FeedbackApi) -> None:
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if body and kind != "application/json" and not kind.endswith("+json"):
         raise ProblemError(415, "the body must be JSON, with Content-Type: application/json")
+
+
+def check_host(request: Request) -> None:
+    """Refuse names of the DNS: whoever owns one can let it lead here, and their page is then of our origin.
+
+    Raises:
+        ProblemError: 403.
+
+    """
+    name = request.url.hostname or ""
+    try:
+        ip_address(name)
+    except ValueError:
+        if name != "localhost" and not name.endswith(".localhost"):
+            detail = "Host: who is open to all is asked by an address or localhost; FEEDBACK_API_HOSTS allows"
+            raise ProblemError(403, detail) from None
 
 
 def check_origin(request: Request, allowed: tuple[str, ...]) -> None:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, model_validator
 
 from contracts import limits
 from contracts.events import AssessmentInput, AssessmentRef, Source, few, plain_name
@@ -11,25 +11,39 @@ from contracts.fields import Metadata, Name, Rationale, RequestId, SpanId, Trace
 from contracts.values import Kind
 
 EVENTS_AT_ONCE = 100
+_UNKNOWN = 3
+"""Unknown fields that are still named one by one."""
 
 State = Literal["accepted", "parked", "logged", "superseded", "withdrawn", "dead"]
 
 
-class _In(BaseModel):
+class FewFields(BaseModel):
+    """Refuses an object of many fields at once: a megabyte of unknown ones would be an error for each."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_fields(cls, value: object) -> object:
+        if isinstance(value, dict) and len(value) > len(cls.model_fields) + _UNKNOWN:
+            msg = f"has {len(value)} fields; there are only {len(cls.model_fields)}"
+            raise ValueError(msg)
+        return value
+
+
+class _In(FewFields):
     model_config = ConfigDict(
         extra="forbid", hide_input_in_errors=True, allow_inf_nan=False, use_attribute_docstrings=True
     )
 
 
-class _Source(Source):
+class _Source(FewFields, Source):
     model_config = ConfigDict(extra="forbid")
 
 
-class _Assessment(AssessmentInput):
+class _Assessment(FewFields, AssessmentInput):
     model_config = ConfigDict(extra="forbid")
 
 
-class _Ref(AssessmentRef):
+class _Ref(FewFields, AssessmentRef):
     model_config = ConfigDict(extra="forbid")
 
 

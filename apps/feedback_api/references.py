@@ -25,6 +25,8 @@ log = structlog.get_logger(__name__)
 
 _KNOWN: Final = 20_000
 _AGAIN_SECONDS: Final = 0.25
+_NICETY_SECONDS: Final = 1
+"""How long Postgres may take to tell the trace of a request, without which feedback does as well."""
 
 
 class References:
@@ -66,18 +68,24 @@ class References:
     async def find(self, client_request_id: str, *, seconds: float) -> str | None:
         """Give the trace of a request; asked for again until the time is up."""
         deadline = asyncio.get_running_loop().time() + seconds
+        pause = _AGAIN_SECONDS
         while True:
             found = await self._trace_of(client_request_id) or await self._search(client_request_id)
-            if found is not None or asyncio.get_running_loop().time() >= deadline:
+            left = deadline - asyncio.get_running_loop().time()
+            if found is not None or left <= 0:
                 return found
-            await asyncio.sleep(_AGAIN_SECONDS)
+            await asyncio.sleep(min(pause, left))
+            pause *= (
+                1.5  # many may wait for what nobody knows, and each search costs MLflow as much as a write
+            )
 
     async def _trace_of(self, request_id: str) -> str | None:
         if (known := self._trace_ids.get(request_id)) is not None:
             return known
         try:
-            chat = (await self._chats.find([request_id])).get(request_id)
-        except (DependencyAwayError, UndefinedTable):
+            async with asyncio.timeout(_NICETY_SECONDS):
+                chat = (await self._chats.find([request_id])).get(request_id)
+        except (DependencyAwayError, UndefinedTable, TimeoutError):
             return None  # the pipeline will look for it
         return self._keep(chat)
 

@@ -11,6 +11,7 @@ from pydantic_core import to_json
 
 from apps.feedback_api.callers import OpenCaller, PageCaller
 from apps.feedback_api.guard import admit_caller, digest_of, guarded
+from apps.feedback_api.headers import HeaderName
 from apps.feedback_api.models import (
     Accepted,
     DetailedAccepted,
@@ -27,7 +28,7 @@ from apps.feedback_api.service import FeedbackApi
 from apps.feedback_api.service import Request as Given
 from apps.feedback_api.settings import load_api_settings
 from consumers.settings import load_settings
-from contracts.fields import Name, Rationale, RequestId, TraceId
+from contracts.fields import Name, Rationale, RequestId, Time, TraceId
 
 Wait = Annotated[
     float, Query(ge=0, le=30, description="seconds to wait for the receipts; 200 once they are there")
@@ -38,6 +39,8 @@ _TOKEN = APIKeyHeader(name="X-Feedback-Token", scheme_name="feedback token", aut
 _SERVICE = HTTPBearer(scheme_name="service key", auto_error=False)
 _RATED = ("accuracy", "helpfulness", "relevance")
 _SCALE = 5
+_STATUS = "feedback_status"
+_NOBODY = "nobody"
 
 
 async def _given(
@@ -47,8 +50,12 @@ async def _given(
         str | None, Header(description="the same again makes a retry the same event")
     ] = None,
 ) -> Given:
-    body = await request.body()
-    return Given(caller=request.state.caller, key=idempotency_key, digest=digest_of(request, body), wait=wait)
+    digest = digest_of(request, await request.body())
+    # Where the app that the router is in has it.
+    status_path = request.url_for(_STATUS, feedback_id=UUID(int=0)).path.rpartition("/")[0]
+    return Given(
+        caller=request.state.caller, key=idempotency_key, digest=digest, wait=wait, status_path=status_path
+    )
 
 
 _Given = Annotated[Given, Depends(_given)]
@@ -78,7 +85,8 @@ def feedback_router(api: FeedbackApi | None = None) -> APIRouter:
         dependencies=[Security(_TOKEN), Security(_SERVICE)],
     )
     _general(router, api)
-    _plain(router, api)
+    _thumbs(router, api)
+    _ratings(router, api)
     return router
 
 
@@ -110,17 +118,20 @@ def _general(router: APIRouter, api: FeedbackApi) -> None:
 
     @router.get(
         "/v1/feedback/{feedback_id}",
+        name=_STATUS,
         response_model=StatusAnswer,
-        responses=documented(401, 404, 422, 429, 503),
+        responses=documented(401, 403, 404, 422, 429, 503),
     )
-    async def get_feedback(request: Request, feedback_id: UUID, event_id: UUID | None = None) -> Response:
-        """Say what stands of a feedback; with event_id, what became of that event."""
-        return _json(200, without_none(await api.status(feedback_id, event_id, request.state.caller)))
+    async def get_feedback(
+        request: Request, feedback_id: UUID, event_id: UUID | None = None, submitted_at: Time | None = None
+    ) -> Response:
+        """Say what stands of a feedback; with event_id and submitted_at, what became of that event."""
+        event = (event_id, submitted_at) if event_id else None
+        return _json(200, without_none(await api.status(feedback_id, event, request.state.caller)))
 
 
-def _plain(router: APIRouter, api: FeedbackApi) -> None:
+def _thumbs(router: APIRouter, api: FeedbackApi) -> None:
     settled = {"model": Accepted, "description": "Settled"}
-    rated = {"model": DetailedAccepted, "description": "Settled"}
 
     @router.post("/feedback", status_code=202, response_model=Accepted, responses={200: settled, **_PROBLEMS})
     async def thumbs_by_trace(
@@ -141,14 +152,16 @@ def _plain(router: APIRouter, api: FeedbackApi) -> None:
         said: Thumbs,
         given: _Given,
         client_request_id: RequestId,
-        x_user_id: Annotated[Name | None, Header()] = None,
+        x_user_id: Annotated[HeaderName | None, Header()] = None,
     ) -> Response:
         """A person's thumb on a request: the assessment `response_is_correct`."""
         asked = _asked(given, "response_is_correct", said, x_user_id, client_request_id=client_request_id)
-        if given.wait:
-            await api.known(client_request_id, seconds=given.wait)
-        is_settled, (answer,) = await api.take([asked], given)
+        is_settled, (answer,) = await api.take([asked], given, must_be_known=given.wait > 0)
         return _answer(is_settled, answer)
+
+
+def _ratings(router: APIRouter, api: FeedbackApi) -> None:
+    rated = {"model": DetailedAccepted, "description": "Settled"}
 
     @router.post(
         "/detailed-feedback",
@@ -174,7 +187,7 @@ def _plain(router: APIRouter, api: FeedbackApi) -> None:
         asked = FeedbackIn.model_validate(
             {
                 "trace_id": trace_id,
-                "source": _source(given, user_id),
+                **_who(given, user_id),
                 "metadata": {"scale": "1-5"},
                 "assessments": parts,
             }
@@ -185,16 +198,23 @@ def _plain(router: APIRouter, api: FeedbackApi) -> None:
 
 def _asked(given: Given, name: str, said: Thumbs, user: str | None, **about: str) -> Asked:
     part = {"name": name, "value": said.is_correct, "rationale": said.comment}
-    return FeedbackIn.model_validate({**about, "source": _source(given, user), "assessments": [part]})
+    return FeedbackIn.model_validate({**about, **_who(given, user), "assessments": [part]})
 
 
-def _source(given: Given, user: str | None) -> dict[str, Any] | None:
-    """Give who says it: with a token its user, whom a user that is named as well must be."""
-    if user is None and isinstance(given.caller, PageCaller):
-        return None
-    if user is None and isinstance(given.caller, OpenCaller):
-        user = given.caller.user
-    return {"type": "HUMAN", "id": user}
+def _who(given: Given, user: str | None) -> dict[str, Any]:
+    """Give who says it: with a token its user, whom a user that is named as well must be.
+
+    A token without a user vouches for nobody: then a user who is named tells people apart, and stands
+    nowhere; without one it is one person for each answer, so that a second click is an edit.
+    """
+    caller = given.caller
+    if isinstance(caller, PageCaller):
+        if caller.user is None:
+            return {"feedback_id": user or _NOBODY}
+        return {"source": {"type": "HUMAN", "id": user}} if user is not None else {}
+    if user is None and isinstance(caller, OpenCaller):
+        user = caller.user
+    return {"source": {"type": "HUMAN", "id": user}}
 
 
 def _answer(settled: bool, answers: Accepted | list[Accepted]) -> Response:  # noqa: FBT001 - of two

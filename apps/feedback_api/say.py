@@ -31,23 +31,36 @@ class About:
     client_request_id: str | None
     trace_id: str | None
 
+    @property
+    def is_complete(self) -> bool:
+        """Tell whether both are known."""
+        return None not in {self.client_request_id, self.trace_id}
 
-def about(asked: Asked, caller: Caller) -> About:
+
+def granted(caller: PageCaller) -> About:
+    """Give what a token is for."""
+    return About(caller.grant.client_request_id, caller.grant.trace_id)
+
+
+def about(asked: Asked, allowed: About | None) -> About:
     """Say what it is about: with a token what the token is for, and nothing else.
+
+    Args:
+        asked: what may name a request or a trace.
+        allowed: what a token is for; None where there is none.
 
     Raises:
         ProblemError: 403 for another request than the token's.
 
     """
     given = About(asked.client_request_id, asked.trace_id)
-    if not isinstance(caller, PageCaller):
+    if allowed is None:
         return given
-    grant = caller.grant
-    if given.client_request_id not in {None, grant.client_request_id}:
+    if given.client_request_id not in {None, allowed.client_request_id}:
         raise ProblemError(403, "client_request_id: the token is for another request")
-    if given.trace_id not in {None, grant.trace_id}:
+    if given.trace_id not in {None, allowed.trace_id}:
         raise ProblemError(403, "trace_id: the token is for another trace")
-    return About(grant.client_request_id, grant.trace_id)
+    return allowed
 
 
 def event(asked: Asked, caller: Caller, place: About, stamp: Stamp) -> FeedbackEvent:
@@ -116,7 +129,8 @@ def _feedback_id(asked: Asked, caller: Caller) -> str | None:
     if asked.feedback_id is None:
         msg = "feedback_id: is missing; the token names no user, so send one id for each answer"
         raise ProblemError(422, msg)
-    return asked.feedback_id
+    # Not the page's own: that could be a user's id, and who is not signed in would speak for them.
+    return str(uuid5(NAMESPACE, f"page|{asked.feedback_id}"))
 
 
 def _check_names(names: Sequence[str], caller: Caller) -> None:

@@ -5,20 +5,20 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final
 from uuid import UUID, uuid4
 
 import structlog
 
 from apps.feedback_api import say
+from apps.feedback_api.answers import STATES, accepted, with_receipts
 from apps.feedback_api.callers import Caller, PageCaller, ServiceCaller, Trust
 from apps.feedback_api.door import Door
 from apps.feedback_api.keys import SeenKeys
 from apps.feedback_api.metrics import ApiMetrics
-from apps.feedback_api.models import Accepted, FeedbackAnswer, State, StatusAnswer
+from apps.feedback_api.models import Accepted, StatusAnswer
 from apps.feedback_api.problems import NO_POSTGRES, ProblemError, away
 from apps.feedback_api.rates import Rates
-from apps.feedback_api.receipts import Expected, Receipt, ReceiptHub
+from apps.feedback_api.receipts import ReceiptHub
 from apps.feedback_api.references import References
 from apps.feedback_api.settings import ApiSettings, keys_of, new_key
 from apps.feedback_api.standing import Remembered, standings
@@ -33,13 +33,6 @@ from pipeline.versions import versions_of
 
 log = structlog.get_logger(__name__)
 
-_STATES: Final[dict[str, State]] = {
-    "logged": "logged",
-    "superseded": "superseded",
-    "withdrawn": "withdrawn",
-    "dead-lettered": "dead",
-}
-
 
 def _now() -> datetime:
     return datetime.now(UTC)
@@ -53,6 +46,7 @@ class Request:
     key: str | None
     digest: bytes
     wait: float
+    status_path: str
 
 
 class FeedbackApi:
@@ -127,43 +121,59 @@ class FeedbackApi:
         )
         return self.tokens.sign(grant)
 
-    async def take(self, asked: Sequence[say.Asked], request: Request) -> tuple[bool, list[Accepted]]:
+    async def take(
+        self, asked: Sequence[say.Asked], request: Request, *, must_be_known: bool = False
+    ) -> tuple[bool, list[Accepted]]:
         """Publish what was asked; gives whether all receipts are there, and an answer for each.
 
+        Args:
+            asked: what to publish.
+            request: what came with it.
+            must_be_known: publish nothing about a request that nobody knows by the end of the wait.
+
         Raises:
-            ProblemError: for what is not allowed, too much, or not acknowledged.
+            ProblemError: for what is not allowed, too much, not known, or not acknowledged.
             ContractError: naming field and limit.
 
         """
+        clock = asyncio.get_running_loop().time
+        until = clock() + request.wait
         if not isinstance(request.caller, ServiceCaller):
-            await self.rates.user(request.caller.name, len(asked))
-        events = await self._events(asked, request)
+            await self.rates.user(request.caller.counted_as, len(asked))
+        at = self._time_of(request)  # before it looks for anything: who asks later is newer
+        places = await self._places(asked, request.caller)
+        if must_be_known:
+            places = [await self._known(place, seconds=until - clock()) for place in places]
+        events = _events(asked, places, request, at)
         wanted = [(event.event_id, version.feedback_id) for event in events for version in versions_of(event)]
         if not request.wait:
             await self._publish(events)
-            return False, [self._accepted(event) for event in events]
+            return False, [accepted(event, request.status_path) for event in events]
         with self.hub.expect(wanted) as expected:
             await self._publish(events)
-            if expected is not None and await expected.wait(request.wait):
-                return True, [self._with_receipts(event, expected) for event in events]
-        answers = [self._accepted(event) for event in events]
-        return await self._look(answers), answers
+            if expected is not None and await expected.wait(max(0, until - clock())):
+                return True, [with_receipts(event, request.status_path, expected) for event in events]
+        answers = [accepted(event, request.status_path) for event in events]
+        return await self._look(events, answers), answers
 
-    async def _events(self, asked: Sequence[say.Asked], request: Request) -> list[FeedbackEvent]:
-        at = self.now()
-        if request.key is not None:
-            at = self._seen.time_of(request.caller.name, request.key, request.digest, now=at)
-        events: list[FeedbackEvent] = []
-        for index, one in enumerate(asked):
-            key = request.key
-            event_id = uuid4() if key is None else say.event_id_of(request.caller.name, key, index)
-            # Those of one request in their order: of two about the same feedback the later one counts.
-            stamp = say.Stamp(event_id, at + timedelta(microseconds=index))
-            place = say.about(one, request.caller)
-            if not isinstance(request.caller, PageCaller):
-                place = await self.references.complete(place)
-            events.append(say.event(one, request.caller, place, stamp))
-        return events
+    async def _places(self, asked: Sequence[say.Asked], caller: Caller) -> list[say.About]:
+        """Say what each is about, with both ids where they can be known; each is looked for once."""
+        if isinstance(caller, PageCaller):
+            allowed = say.granted(caller)
+            if not allowed.is_complete:
+                allowed = await self.references.complete(allowed)
+            return [say.about(one, allowed) for one in asked]
+        places = [say.about(one, None) for one in asked]
+        wanted = list(dict.fromkeys(places))
+        found = await asyncio.gather(*map(self.references.complete, wanted))
+        complete = dict(zip(wanted, found, strict=True))
+        return [complete[place] for place in places]
+
+    def _time_of(self, request: Request) -> datetime:
+        now = self.now()
+        if request.key is None:
+            return now
+        return self._seen.time_of(request.caller.name, request.key, request.digest, now=now)
 
     async def _publish(self, events: Sequence[FeedbackEvent]) -> None:
         await self.door.publish(*events)
@@ -172,50 +182,32 @@ class FeedbackApi:
             for version in versions_of(event):
                 self._remembered.add(version.feedback_id, event.event_id, event.reference)
 
-    @staticmethod
-    def _accepted(event: FeedbackEvent) -> Accepted:
-        return Accepted(
-            event_id=event.event_id,
-            client_request_id=event.client_request_id,
-            trace_id=event.trace_id,
-            feedback=[
-                FeedbackAnswer(
-                    feedback_id=version.feedback_id,
-                    name=version.name,
-                    kind=version.kind,
-                    status_url=f"/v1/feedback/{version.feedback_id}?event_id={event.event_id}",
-                )
-                for version in versions_of(event)
-            ],
-        )
-
-    def _with_receipts(self, event: FeedbackEvent, expected: Expected) -> Accepted:
-        answer = self._accepted(event)
-        for item in answer.feedback:
-            _fill(item, expected.receipts[str(event.event_id), str(item.feedback_id)])
-            answer.trace_id = answer.trace_id or item.trace_id
-        answer.status = "settled"
-        return answer
-
-    async def _look(self, answers: Sequence[Accepted]) -> bool:
+    async def _look(self, events: Sequence[FeedbackEvent], answers: Sequence[Accepted]) -> bool:
         """Ask the table once, when receipts have not come: they may have come before we read."""
         try:
             found = await standings(self.pool, [item.feedback_id for one in answers for item in one.feedback])
         except DependencyAwayError:
             return False
-        for answer in answers:
+        for event, answer in zip(events, answers, strict=True):
             for item in answer.feedback:
                 stands = found.get(item.feedback_id)
                 if stands is not None:
-                    status = stands.of_event(answer.event_id, is_new=True)
+                    status = stands.of_event(event.event_id, event.submitted_at, is_ours=True)
                     item.status, item.reason = status.status, status.reason
                     item.trace_id, item.assessment_id = status.trace_id, status.assessment_id
-            if all(item.status in _STATES.values() for item in answer.feedback):
+            if all(item.status in STATES.values() for item in answer.feedback):
                 answer.status = "settled"
         return all(answer.status == "settled" for answer in answers)
 
-    async def status(self, feedback_id: UUID, event_id: UUID | None, caller: Caller) -> StatusAnswer:
+    async def status(
+        self, feedback_id: UUID, event: tuple[UUID, datetime | None] | None, caller: Caller
+    ) -> StatusAnswer:
         """Say what stands of a feedback, or what became of one event about it.
+
+        Args:
+            feedback_id: which.
+            event: its id, and when it was submitted where that is known; None for what stands.
+            caller: who asks.
 
         Raises:
             ProblemError: 404, also for another request than the token's; 503 when Postgres is away.
@@ -227,23 +219,22 @@ class FeedbackApi:
             raise away(NO_POSTGRES) from None
         remembered = self._remembered.get(feedback_id)
         if stands is not None and _may_see(caller, stands.client_request_id, stands.answer.trace_id):
-            is_new = remembered is not None and remembered[0] == event_id
-            return stands.of_event(event_id, is_new=is_new) if event_id else stands.answer
+            if event is None:
+                return stands.answer
+            return stands.of_event(*event, is_ours=remembered is not None and remembered[0] == event[0])
         if stands is None and remembered and _may_see(caller, remembered[1], remembered[1]):
             return StatusAnswer(feedback_id=feedback_id, status="accepted", event_id=remembered[0])
         raise ProblemError(404, "no such feedback; what was just accepted may take a moment")
 
-    async def known(self, client_request_id: str, *, seconds: float) -> str:
-        """Give the trace of a request, for those who want to know at once whether there is one.
-
-        Raises:
-            ProblemError: 404.
-
-        """
-        found = await self.references.find(client_request_id, seconds=seconds)
+    async def _known(self, place: say.About, *, seconds: float) -> say.About:
+        """Find the trace of a request, for those who want to know at once whether there is one."""
+        request_id = place.client_request_id
+        if request_id is None or place.trace_id is not None:
+            return place
+        found = await self.references.find(request_id, seconds=seconds)
         if found is None:
-            raise ProblemError(404, f"Unable to find data for client request ID: {client_request_id}")
-        return found
+            raise ProblemError(404, f"Unable to find data for client request ID: {request_id}")
+        return say.About(request_id, found)
 
 
 def _may_see(caller: Caller, *about: str | None) -> bool:
@@ -252,8 +243,14 @@ def _may_see(caller: Caller, *about: str | None) -> bool:
     return bool({caller.grant.client_request_id, caller.grant.trace_id} - {None} & set(about))
 
 
-def _fill(item: FeedbackAnswer, receipt: Receipt) -> None:
-    item.status = _STATES[str(receipt["outcome"])]
-    item.reason = receipt.get("reason")
-    item.trace_id = receipt.get("trace_id")
-    item.assessment_id = receipt.get("assessment_id")
+def _events(
+    asked: Sequence[say.Asked], places: Sequence[say.About], request: Request, at: datetime
+) -> list[FeedbackEvent]:
+    events: list[FeedbackEvent] = []
+    for index, (one, place) in enumerate(zip(asked, places, strict=True)):
+        key = request.key
+        event_id = uuid4() if key is None else say.event_id_of(request.caller.name, key, index)
+        # Those of one request in their order: of two about the same feedback the later one counts.
+        stamp = say.Stamp(event_id, at + timedelta(microseconds=index))
+        events.append(say.event(one, request.caller, place, stamp))
+    return events

@@ -4,6 +4,9 @@ import secrets
 from typing import Annotated, Any, TypeVar
 
 from limits import RateLimitItem, parse
+from limits.aio.storage import Storage
+from limits.errors import ConfigurationError
+from limits.storage import storage_from_string
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
@@ -11,6 +14,7 @@ from consumers.settings import SettingsError
 
 S = TypeVar("S", bound=BaseSettings)
 
+IN_MEMORY = "async+memory://"
 SECRET_LENGTH = 32
 """Characters of the shortest secret: HS256 wants as many bytes as its hash has."""
 
@@ -34,7 +38,9 @@ class ApiSettings(BaseSettings):
         default=(), description="pages of other origins that may send feedback, with commas between"
     )
     hosts: Annotated[tuple[str, ...], NoDecode] = Field(
-        default=("*",), min_length=1, description="names that requests may come by, with commas between"
+        default=(),
+        description="names that requests may come by, with commas between; none: any, but in open mode "
+        "addresses and localhost alone",
     )
     body_bytes: int = Field(default=1_048_576, ge=1024, description="largest body of a request")
     rate_user: str = Field(
@@ -44,7 +50,7 @@ class ApiSettings(BaseSettings):
         default="1200/minute", description="requests of one address; empty: as many as one likes"
     )
     rate_storage: str = Field(
-        default="async+memory://", description="where rates are counted; memory: in each process by itself"
+        default=IN_MEMORY, description="where rates are counted; memory: in each process by itself"
     )
     publish_seconds: float = Field(
         default=10, gt=0, le=60, description="how long Kafka may take to acknowledge"
@@ -76,6 +82,18 @@ class ApiSettings(BaseSettings):
     @classmethod
     def _check_rate(cls, value: str) -> str:
         rate_of(value)
+        return value
+
+    @field_validator("rate_storage")
+    @classmethod
+    def _check_storage(cls, value: str) -> str:
+        try:
+            storage = storage_from_string(value)
+        except (ConfigurationError, ValueError):
+            storage = None
+        if not isinstance(storage, Storage):
+            msg = "is no storage of the library limits that is installed; its address begins with async+"
+            raise ValueError(msg)  # noqa: TRY004 - pydantic turns only ValueError into its own error
         return value
 
 

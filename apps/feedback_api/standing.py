@@ -3,6 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -15,7 +16,7 @@ from pipeline.adapters.postgres import Pool, connection
 _STATES: Final[tuple[State, ...]] = ("accepted", "logged", "withdrawn", "dead")
 _SELECT: Final = b"""
 SELECT feedback_id, event_id, state, trace_id, client_request_id, dead_reason,
-       claimed_at < now() - interval '2 seconds', past
+       claimed_at < now() - interval '2 seconds', past, version
 FROM feedback WHERE feedback_id = ANY(%s)
 """
 _REMEMBERED: Final = 20_000
@@ -26,13 +27,22 @@ class Stands:
     """One row, and what its feedback is about."""
 
     answer: StatusAnswer
+    version: datetime
     client_request_id: str | None
     past: tuple[str, ...]
 
-    def of_event(self, event_id: UUID, *, is_new: bool) -> StatusAnswer:
-        """Give what became of one event: superseded where another stands, unless ours may be unread."""
+    def of_event(self, event_id: UUID, at: datetime | None, *, is_ours: bool) -> StatusAnswer:
+        """Give what became of one event: superseded where a newer one stands, else it is not read yet.
+
+        Args:
+            event_id: of the event.
+            at: when it was submitted, where that is known.
+            is_ours: whether this process has accepted it, and nothing newer since.
+
+        """
         if self.answer.event_id == event_id:
             return self.answer
+        is_new = is_ours if at is None else (at, str(event_id)) > (self.version, str(self.answer.event_id))
         is_past = any(text.startswith(str(event_id)) for text in self.past)
         state: State = "accepted" if is_new and not is_past else "superseded"
         return StatusAnswer(feedback_id=self.answer.feedback_id, status=state, event_id=event_id)
@@ -62,6 +72,7 @@ def _stands(  # noqa: PLR0913, PLR0917 - a row
     dead_reason: str | None,
     is_old: bool,  # noqa: FBT001 - of the row
     past: list[str],
+    version: datetime,
 ) -> Stands:
     named = _STATES[state]
     answer = StatusAnswer(
@@ -73,7 +84,7 @@ def _stands(  # noqa: PLR0913, PLR0917 - a row
         assessment_id=assessment_id(feedback_id) if named == "logged" else None,
         event_id=event_id,
     )
-    return Stands(answer, client_request_id, tuple(past))
+    return Stands(answer, version, client_request_id, tuple(past))
 
 
 class Remembered:

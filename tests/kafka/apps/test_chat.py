@@ -18,6 +18,7 @@ async def test_an_answer_has_a_trace_and_kafka_is_told(settings: Settings, chat:
     headers = {"X-Request-ID": f"{settings.topic_prefix}1", "X-Session-ID": "s-1", "X-User-ID": "anna"}
     response = await chat.post("/chat", json={"message": "What is a dead letter?"}, headers=headers)
     assert {name: response.headers[name] for name in headers} == headers
+    assert response.json()["user_id"] == "anna"
     answer = response.json()
     assert answer["client_request_id"] == headers["X-Request-ID"]
     assert "operations.md" in answer["response"]
@@ -62,3 +63,25 @@ async def test_thumbs_with_the_token_of_an_answer(settings: Settings, chat: http
     assert value_of(found) is True
     assert found["rationale"] == "to the point"
     assert found["source"] == {"source_type": "HUMAN", "source_id": "anna"}
+
+
+async def test_a_user_of_any_script_is_who_they_are(settings: Settings, chat: httpx.AsyncClient) -> None:
+    user = "杏奈 Ünal"
+    response = await chat.post("/chat", json={"message": "Hi"}, headers={b"X-User-ID": user.encode()})
+    assert response.status_code == 200, response.text
+    answer = response.json()
+    assert answer["user_id"] == user
+    assert dict(response.headers.raw)[b"x-user-id"] == user.encode()
+    response = await chat.post(
+        f"/chat_feedback?client_request_id={answer['client_request_id']}&wait=20",
+        json={"is_correct": True},
+        headers={b"X-User-ID": user.encode()},
+    )
+    assert response.status_code == 200, response.text
+    assert logged(settings, answer["trace_id"])["response_is_correct"]["source"]["source_id"] == user
+
+
+async def test_a_message_that_no_trace_can_hold_is_refused(chat: httpx.AsyncClient) -> None:
+    for path in ("/chat", "/chat/stream"):
+        response = await chat.post(path, json={"message": "a\0b"})
+        assert response.status_code == 422, response.text

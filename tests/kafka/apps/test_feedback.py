@@ -1,5 +1,6 @@
 """Every way to give feedback over HTTP, each looked at in MLflow."""
 
+import asyncio
 from typing import Any
 from uuid import uuid4
 
@@ -158,6 +159,69 @@ async def test_who_is_not_signed_in_says_which_answer_of_theirs_it_is(
         response = await chat.post("/v1/feedback?wait=20", json=said, headers=header)
         assert response.status_code == 200, response.text
     assert value_of(logged(settings, answer["trace_id"])["user_feedback"]) is False
+
+
+async def test_the_plain_routes_with_a_token_that_names_no_user(
+    settings: Settings, chat: httpx.AsyncClient
+) -> None:
+    answer = await ask(chat)
+    header = {"X-Feedback-Token": answer["feedback_token"]}
+    by_trace = f"/feedback?trace_id={answer['trace_id']}"
+    for value in (True, False):
+        response = await chat.post(f"{by_trace}&wait=20", json=thumb(value), headers=header)
+        assert response.status_code == 200, response.text
+    by_request = f"/chat_feedback?client_request_id={answer['client_request_id']}&wait=20"
+    response = await chat.post(by_request, json=thumb(True), headers=header)  # noqa: FBT003
+    assert response.status_code == 200, response.text
+    ratings = (
+        f"trace_id={answer['trace_id']}&accuracy=1&helpfulness=2&relevance=3&user_id={answer['user_id']}"
+    )
+    response = await chat.post(f"/detailed-feedback?{ratings}&wait=20", headers=header)
+    assert response.status_code == 200, response.text
+    found = logged(settings, answer["trace_id"])
+    assert value_of(found["user_feedback"]) is False, "the second is an edit of the first"
+    assert set(found) == {
+        *("user_feedback", "response_is_correct", "user_accuracy", "user_helpfulness", "user_relevance")
+    }
+    assert "anonymous-" not in str({item["source"].get("source_id") for item in found.values()})
+
+
+async def test_a_token_of_one_id_is_completed(chat: httpx.AsyncClient) -> None:
+    answer = await ask(chat)
+    said = {"trace_id": answer["trace_id"], "assessments": [{"name": "user_feedback", "value": True}]}
+    for one in ("trace_id", "client_request_id"):
+        header = token(user="anna", **{one: answer[one]})
+        response = await chat.post("/v1/feedback", json=said, headers=header)
+        assert response.status_code == 202, response.text
+        assert {response.json()[key] for key in ("trace_id", "client_request_id")} == {
+            answer["trace_id"],
+            answer["client_request_id"],
+        }
+
+
+async def test_many_unknown_traces_are_looked_for_together(chat: httpx.AsyncClient) -> None:
+    part = {"source": {"type": "CODE", "id": "c"}, "assessments": [{"name": "n", "value": 1}]}
+    said = [part | {"trace_id": f"tr-{uuid4().hex}"} for _ in range(20)]
+    async with asyncio.timeout(20):  # each may be unknown for two seconds
+        assert (await chat.post("/v1/feedback", json=said)).status_code == 202
+
+
+async def test_what_another_process_has_just_accepted_is_not_superseded(
+    chat: httpx.AsyncClient, ingest: httpx.AsyncClient
+) -> None:
+    answer = await ask(chat, **{"X-User-ID": "anna"})
+    header = {"X-Feedback-Token": answer["feedback_token"]}
+    said = {"assessments": [{"name": "user_feedback", "value": True}]}
+    assert (await chat.post("/v1/feedback?wait=20", json=said, headers=header)).status_code == 200
+    item = (await chat.post("/v1/feedback", json=said, headers=header)).json()["feedback"][0]
+    states = []
+
+    async def is_logged() -> bool:
+        states.append((await ingest.get(item["status_url"], headers=header)).json()["status"])
+        return bool(states[-1] == "logged")
+
+    await wait_until(is_logged, seconds=20, what="it is logged")
+    assert "superseded" not in states
 
 
 async def test_a_retry_with_its_key_is_the_same_event(

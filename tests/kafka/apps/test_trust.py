@@ -87,9 +87,10 @@ async def test_a_body_of_ten_megabytes_is_refused(settings: Settings, ingest: ht
 
 async def test_of_a_burst_only_so_many_are_published(settings: Settings, ingest: httpx.AsyncClient) -> None:
     before = await published(settings)
-    headers = token(**MINE | {"user": f"burst-{uuid4().hex}"})
+    user = f"burst-{uuid4().hex}"
+    tokens = [token(client_request_id=f"req-{one}", trace_id=f"tr-{one}", user=user) for one in range(50)]
     answers = await asyncio.gather(
-        *(ingest.post("/v1/feedback", json=SAID, headers=headers) for _ in range(1000))
+        *(ingest.post("/v1/feedback", json=SAID, headers=tokens[one % 50]) for one in range(1000))
     )
     counted = Counter(answer.status_code for answer in answers)
     assert counted == Counter({202: 30, 429: 970})
@@ -111,3 +112,18 @@ async def test_without_kafka_nothing_is_pretended(stack: Stack, folder: Path) ->
         assert response.status_code == 503
         assert int(response.headers["Retry-After"]) > 0
         assert (await client.get("/readyz")).status_code == 503
+
+
+async def test_a_page_cannot_ask_whether_there_is_another_request(ingest: httpx.AsyncClient) -> None:
+    headers = token(**MINE, names=["response_is_correct"])
+    path = "/chat_feedback?client_request_id=req-other&wait=5"
+    response = await ingest.post(path, json={"is_correct": True}, headers=headers)
+    assert response.status_code == 403
+
+
+async def test_what_is_open_to_all_is_not_asked_by_a_name_that_leads_here(chat: httpx.AsyncClient) -> None:
+    """As a page does whose owner lets its name lead to this machine: to its browser both are one origin."""
+    headers = {"Host": "evil.example:8000", "Origin": "http://evil.example:8000"}
+    said = SAID | {"client_request_id": "req-1"}
+    assert (await chat.post("/v1/feedback", json=said, headers=headers)).status_code == 403
+    assert (await chat.get("/v1/insights", headers=headers)).status_code == 403

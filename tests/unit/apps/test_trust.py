@@ -13,11 +13,13 @@ from apps.feedback_api.keys import SeenKeys
 from apps.feedback_api.models import FeedbackIn
 from apps.feedback_api.problems import ProblemError
 from apps.feedback_api.rates import Rates
-from apps.feedback_api.say import Stamp, about, event, event_id_of
+from apps.feedback_api.say import Stamp, about, event, event_id_of, granted
 from apps.feedback_api.settings import ApiSettings, load_api_settings
 from apps.feedback_api.tokens import Grant, TokenError, TokenKeys
 from consumers.settings import SettingsError
+from contracts.events import FeedbackEvent
 from contracts.identity import NAMESPACE
+from pipeline.versions import versions_of
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 OLD, NEW = "o" * 40, "n" * 40
@@ -111,7 +113,7 @@ def said(**given: Any) -> FeedbackIn:
 def test_with_a_token_the_user_is_the_tokens_and_both_ids_are_sent() -> None:
     caller = PageCaller(grant())
     asked = said(feedback_id="would make anna another person")
-    made = event(asked, caller, about(asked, caller), Stamp(NAMESPACE, NOW))
+    made = event(asked, caller, about(asked, granted(caller)), Stamp(NAMESPACE, NOW))
     assert (made.source.type, made.source.id, made.feedback_id) == ("HUMAN", "anna", None)
     assert (made.client_request_id, made.trace_id) == ("req-1", "tr-1")
     assert (made.submitted_at, made.event_id) == (NOW, NAMESPACE)
@@ -120,8 +122,31 @@ def test_with_a_token_the_user_is_the_tokens_and_both_ids_are_sent() -> None:
 @pytest.mark.parametrize(("key", "value"), [("client_request_id", "req-2"), ("trace_id", "tr-2")])
 def test_a_token_is_for_one_request(key: str, value: str) -> None:
     with pytest.raises(ProblemError) as raised:
-        about(said(**{key: value}), PageCaller(grant()))
+        about(said(**{key: value}), granted(PageCaller(grant())))
     assert raised.value.status == 403
+
+
+def made_by(user: str | None, **given: Any) -> FeedbackEvent:
+    caller = PageCaller(grant(user=user))
+    asked = said(**given)
+    return event(asked, caller, about(asked, granted(caller)), Stamp(NAMESPACE, NOW))
+
+
+def test_who_is_not_signed_in_is_never_a_user_whatever_id_the_page_makes_up() -> None:
+    (anna,) = versions_of(made_by("anna"))
+    ids = {versions_of(made_by(None, feedback_id=one))[0].feedback_id for one in ("anna", "bert", "anna")}
+    assert len(ids) == 2, "the same again is an edit"
+    assert anna.feedback_id not in ids
+    assert made_by(None, feedback_id="anna").source.id is None
+
+
+def test_a_token_without_a_user_names_nobody() -> None:
+    with pytest.raises(ProblemError) as raised:
+        made_by(None, feedback_id="page", source={"type": "HUMAN", "id": "anna"})
+    assert raised.value.status == 403
+    with pytest.raises(ProblemError) as raised:
+        made_by(None)
+    assert raised.value.status == 422
 
 
 def test_an_idempotency_key_makes_one_event_of_a_retry_and_of_nothing_else() -> None:
@@ -175,9 +200,17 @@ async def test_without_a_rate_there_is_no_limit() -> None:
         ("service_keys", "a:short", "FEEDBACK_API_SERVICE_KEYS: the secret of part 1 has fewer than 32"),
         ("rate_user", "often", "FEEDBACK_API_RATE_USER: is no rate"),
         ("body_bytes", "-7", "FEEDBACK_API_BODY_BYTES"),
+        ("rate_storage", "memory://", "FEEDBACK_API_RATE_STORAGE: is no storage"),
+        ("rate_storage", "nonsense://user:geheim@host", "begins with async"),
     ],
 )
 def test_a_wrong_setting_is_named_without_its_secret(field: str, value: str, complaint: str) -> None:
     with pytest.raises(SettingsError, match=complaint) as raised:
         load_api_settings(**{field: value})
     assert value not in str(raised.value)
+
+
+def test_a_user_has_one_rate_for_all_answers_and_who_has_no_name_one_for_each() -> None:
+    assert {PageCaller(grant(client_request_id=one)).counted_as for one in "ab"} == {"user:anna"}
+    assert len({PageCaller(grant(user=None, client_request_id=one)).counted_as for one in "ab"}) == 2
+    assert len({PageCaller(grant(client_request_id=one)).name for one in "ab"}) == 2, "of one answer"
