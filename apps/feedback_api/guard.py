@@ -5,7 +5,7 @@ import hashlib
 import time
 from collections.abc import Callable, Coroutine
 from http import HTTPStatus
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -29,6 +29,7 @@ _NO_JSON: Final = "the body is not JSON in UTF-8"
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _DISCARDED: Final = 32 * 1024 * 1024
 _DISCARD_SECONDS: Final = 5
+_IPV6: Final = 6
 
 
 def guarded(api: FeedbackApi, admit: Admit) -> type[APIRoute]:
@@ -113,11 +114,20 @@ def _user_of(header: str | None) -> str | None:
 
 
 async def _admit_address(request: Request, api: FeedbackApi) -> None:
-    await api.rates.address(request.client.host if request.client else "")
+    await api.rates.address(_counted(request.client.host if request.client else ""))
     if api.api.open and not api.api.hosts:
         check_host(request)
     if request.method not in _SAFE:
         check_origin(request, api.api.origins)
+
+
+def _counted(host: str) -> str:
+    """Give what is counted as one address: of IPv6 the network that one customer has."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return str(ip_network((address, 64), strict=False)) if address.version == _IPV6 else host
 
 
 async def _admit_body(request: Request, api: FeedbackApi) -> None:

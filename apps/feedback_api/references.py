@@ -25,6 +25,9 @@ log = structlog.get_logger(__name__)
 
 _KNOWN: Final = 20_000
 _AGAIN_SECONDS: Final = 0.25
+_MLFLOW_SECONDS: Final = 2
+"""How long MLflow may take for one answer: its client may try again by itself, for minutes."""
+
 _NICETY_SECONDS: Final = 1
 """How long Postgres may take to tell the trace of a request, without which feedback does as well."""
 
@@ -91,8 +94,9 @@ class References:
 
     async def _search(self, request_id: str) -> str | None:
         try:
-            return self._keep((await self._traces.search([request_id], since=None)).get(request_id))
-        except DependencyAwayError:
+            async with asyncio.timeout(_MLFLOW_SECONDS):
+                return self._keep((await self._traces.search([request_id], since=None)).get(request_id))
+        except (DependencyAwayError, TimeoutError):
             return None
 
     def _keep(self, chat: Chat | None) -> str | None:
@@ -124,8 +128,9 @@ class References:
         except DependencyAwayError:
             failed += 1
         try:
-            infos = await self._traces.infos([trace_id])
-        except DependencyAwayError:
+            async with asyncio.timeout(_MLFLOW_SECONDS):
+                infos = await self._traces.infos([trace_id])
+        except (DependencyAwayError, TimeoutError):
             if failed:
                 detail = "neither Postgres nor MLflow can say which request the trace belongs to"
                 raise away(detail) from None

@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from uuid import UUID, uuid4
 
 import structlog
@@ -25,6 +26,7 @@ from apps.feedback_api.standing import Remembered, standings
 from apps.feedback_api.tokens import Grant, TokenKeys
 from consumers.settings import Settings
 from contracts.events import FeedbackEvent
+from contracts.parse import ContractError
 from pipeline.adapters.mlflow_client import MlflowThreads, configure_mlflow
 from pipeline.adapters.mlflow_traces import MlflowTraces
 from pipeline.adapters.postgres import make_pool
@@ -83,7 +85,8 @@ class FeedbackApi:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Connect, and disconnect at the end; what is away is waited for in the background."""
-        configure_mlflow(concurrency=self.settings.mlflow_concurrency)
+        # The app around the routes may export traces, which would be lost at the first answer of 503.
+        configure_mlflow(concurrency=self.settings.mlflow_concurrency, retries=True)
         await self.pool.open()
         tasks = [asyncio.create_task(self.hub.run()), asyncio.create_task(self.door.run())]
         if not self.api.token_keys.get_secret_value():
@@ -97,8 +100,9 @@ class FeedbackApi:
         finally:
             for task in tasks:
                 task.cancel()
-            with suppress(asyncio.CancelledError):
-                await asyncio.gather(*tasks)
+            for ended in await asyncio.gather(*tasks, return_exceptions=True):
+                if not isinstance(ended, asyncio.CancelledError):
+                    log.error("background_ended", error=repr(ended))
             await self.door.close()
             await self.pool.close()
             self._threads.close()
@@ -136,11 +140,28 @@ class FeedbackApi:
             ContractError: naming field and limit.
 
         """
-        clock = asyncio.get_running_loop().time
-        until = clock() + request.wait
+        until = asyncio.get_running_loop().time() + request.wait
         if not isinstance(request.caller, ServiceCaller):
             await self.rates.user(request.caller.counted_as, len(asked))
         at = self._time_of(request)  # before it looks for anything: who asks later is newer
+        try:
+            return await self._take(asked, request, at, until=until, must_be_known=must_be_known)
+        except (ProblemError, ContractError) as error:
+            is_refused = isinstance(error, ContractError) or error.status < HTTPStatus.INTERNAL_SERVER_ERROR
+            if request.key is not None and is_refused:
+                self._seen.forget(request.caller.name, request.key, at)
+            raise
+
+    async def _take(
+        self,
+        asked: Sequence[say.Asked],
+        request: Request,
+        at: datetime,
+        *,
+        until: float,
+        must_be_known: bool,
+    ) -> tuple[bool, list[Accepted]]:
+        clock = asyncio.get_running_loop().time
         places = await self._places(asked, request.caller)
         if must_be_known:
             places = [await self._known(place, seconds=until - clock()) for place in places]

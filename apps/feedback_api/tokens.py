@@ -43,7 +43,12 @@ class TokenKeys:
         self._keys = dict(keys)
 
     def sign(self, grant: Grant) -> str:
-        """Give the token of a grant."""
+        """Give the token of a grant.
+
+        Raises:
+            ValueError: when it would be too long.
+
+        """
         name, secret = next(iter(self._keys.items()))
         claims = {
             "aud": _AUDIENCE,
@@ -54,7 +59,13 @@ class TokenKeys:
             "names": list(grant.names),
         }
         said = {key: value for key, value in claims.items() if value is not None}
-        return jwt.encode(said, secret, algorithm=_ALGORITHM, headers={"kid": name})
+        token = jwt.encode(said, secret, algorithm=_ALGORITHM, headers={"kid": name})
+        if len(token) > _LENGTH:
+            msg = (
+                f"a feedback token of {len(token)} characters: at most {_LENGTH} are read; allow fewer names"
+            )
+            raise ValueError(msg)
+        return token
 
     def read(self, token: str, *, now: datetime) -> Grant:
         """Give what a token allows.

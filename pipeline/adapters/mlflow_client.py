@@ -68,13 +68,18 @@ _TRIED_EACH_TIME: Final = ("dbruntime", "pyspark", "IPython")
 """What the client tries to import for each request, to see whether it runs in a notebook of Databricks."""
 
 
-def configure_mlflow(*, concurrency: int) -> None:
+def configure_mlflow(*, concurrency: int, retries: bool = False) -> None:
     """Set what the client reads from the environment, where the user has not set it himself.
 
-    Its own retries are switched off: they hide the answer and hold a thread for minutes. A repeated create
-    answers 500, which only looking can tell from a failure.
+    Args:
+        concurrency: threads that use the client.
+        retries: whether its own retries stay, which the export of traces needs. Else they are switched off: they
+            hide the answer and hold a thread for minutes. A repeated create answers 500, which only looking can
+            tell from a failure.
+
     """
-    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
+    if not retries:
+        os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "0"
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", str(_TIMEOUT_SECONDS))
     os.environ.setdefault("MLFLOW_HTTP_POOL_MAXSIZE", str(concurrency))
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
