@@ -7,10 +7,10 @@ import {
   useRef,
   useState,
 } from "react";
-import type { ChatClient } from "./client";
-import { FeedbackControls } from "./FeedbackControls";
-import { Send, Stop, Warning } from "./icons";
-import type { Turn } from "./useTranscript";
+import type { ChatClient } from "./client.js";
+import { FeedbackControls } from "./FeedbackControls.js";
+import { Send, Stop, Warning } from "./icons.js";
+import type { Turn } from "./useTranscript.js";
 
 export interface ChatLook {
   /** Shown as long as nothing was asked; `ask` sends a question. */

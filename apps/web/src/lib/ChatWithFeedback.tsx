@@ -1,9 +1,9 @@
 import { useState } from "react";
-import { type ChatLook, ChatPanel } from "./ChatPanel";
-import type { ChatClient } from "./client";
-import { newId } from "./ids";
-import { messageOf } from "./problem";
-import { useTranscript } from "./useTranscript";
+import { type ChatLook, ChatPanel } from "./ChatPanel.js";
+import type { ChatClient } from "./client.js";
+import { newId } from "./ids.js";
+import { messageOf } from "./problem.js";
+import { useTranscript } from "./useTranscript.js";
 
 export interface ChatProps extends ChatLook {
   client: ChatClient;

@@ -1,13 +1,13 @@
 import { type FormEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
-import type { Answer, ChatClient } from "./client";
-import { Sliders, ThumbDown, ThumbUp, Undo, Warning } from "./icons";
-import { DIMENSIONS, HIGHEST_RATING } from "./opinion";
-import { type Feedback, useFeedback } from "./useFeedback";
+import { type Answer, type ChatClient, completed, type PartialAnswer } from "./client.js";
+import { Sliders, ThumbDown, ThumbUp, Undo, Warning } from "./icons.js";
+import { DIMENSIONS, HIGHEST_RATING } from "./opinion.js";
+import { type Feedback, useFeedback } from "./useFeedback.js";
 
 export interface FeedbackControlsProps {
   client: ChatClient;
   /** The answer; nothing is shown before it is there with its trace id. */
-  answer: { traceId: string | null; clientRequestId: string | null; feedbackToken: string | null } | null;
+  answer: PartialAnswer | null;
   isStreaming?: boolean;
   /** What is rated from 1 to 5; an empty list leaves ratings out. */
   dimensions?: readonly string[];
@@ -15,8 +15,8 @@ export interface FeedbackControlsProps {
 
 /** Thumbs, a comment, ratings by dimension, and a way to change or take back all of them. */
 export function FeedbackControls({ client, answer, isStreaming = false, dimensions }: FeedbackControlsProps) {
-  if (isStreaming || !answer?.traceId || !answer.clientRequestId) return null;
-  const complete = { ...answer, traceId: answer.traceId, clientRequestId: answer.clientRequestId };
+  const complete = completed(answer);
+  if (isStreaming || complete === null) return null;
   return (
     <Controls
       key={complete.clientRequestId}

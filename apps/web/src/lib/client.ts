@@ -1,11 +1,20 @@
-import { newId } from "./ids";
-import { toProblem } from "./problem";
+import { newId } from "./ids.js";
+import { toProblem } from "./problem.js";
 
 /** One answer of the chat, and what is needed to give feedback on it. */
 export interface Answer {
   traceId: string;
   clientRequestId: string;
   feedbackToken: string | null;
+}
+
+/** An answer whose ids may not have come yet. */
+export type PartialAnswer = { [Key in keyof Answer]: Answer[Key] | null };
+
+/** Gives an answer once it has its ids. */
+export function completed(answer: PartialAnswer | null): Answer | null {
+  const { traceId, clientRequestId, feedbackToken = null } = answer ?? {};
+  return traceId && clientRequestId ? { traceId, clientRequestId, feedbackToken } : null;
 }
 
 export interface AssessmentInput {

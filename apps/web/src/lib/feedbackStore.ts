@@ -1,8 +1,8 @@
-import type { Answer, ChatClient } from "./client";
-import { newId } from "./ids";
-import { afterStep, NO_OPINION, namesIn, nextStep, type Opinion, type Step } from "./opinion";
-import { isRetryable, messageOf } from "./problem";
-import { read, readAll, type Saved, shelfKey, write } from "./shelf";
+import type { Answer, ChatClient } from "./client.js";
+import { newId } from "./ids.js";
+import { afterStep, NO_OPINION, namesIn, nextStep, type Opinion, type Step } from "./opinion.js";
+import { isRetryable, messageOf } from "./problem.js";
+import { read, readAll, type Saved, shelfKey, write } from "./shelf.js";
 
 export interface FeedbackState {
   /** What is shown: at once what was clicked, and after a failure again what the server has. */

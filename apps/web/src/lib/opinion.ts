@@ -1,4 +1,4 @@
-import type { AssessmentInput } from "./client";
+import type { AssessmentInput } from "./client.js";
 
 /** What a person thinks of one answer. */
 export interface Opinion {

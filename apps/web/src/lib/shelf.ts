@@ -1,5 +1,5 @@
-import type { Answer } from "./client";
-import type { Opinion } from "./opinion";
+import type { Answer } from "./client.js";
+import type { Opinion } from "./opinion.js";
 
 /** What is kept of the feedback on one answer, so that neither it nor its id is lost by a reload. */
 export interface Saved {

@@ -1,5 +1,5 @@
-import { isRetryable } from "./problem";
-import { readEvents } from "./sse";
+import { isRetryable } from "./problem.js";
+import { readEvents } from "./sse.js";
 
 export type ChatEvent =
   | { type: "token"; content: string }

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from "react";
-import type { Answer } from "./client";
+import type { Answer } from "./client.js";
 
 /** A question with its answer. */
 export interface Turn {
