@@ -20,6 +20,14 @@ const COMPONENTS: Components = {
   ),
 };
 
+function renderMarkdown(text: string) {
+  return (
+    <Markdown remarkPlugins={[remarkGfm]} components={COMPONENTS}>
+      {text}
+    </Markdown>
+  );
+}
+
 interface ChatPageProps {
   client: ChatClient;
   dimensions: readonly string[];
@@ -37,11 +45,7 @@ export function ChatPage({ client, dimensions }: ChatPageProps) {
         dimensions={dimensions}
         storageKey={isStreamed ? "feedback.chat.streamed" : "feedback.chat.whole"}
         placeholder="Ask a question"
-        renderAnswer={(text) => (
-          <Markdown remarkPlugins={[remarkGfm]} components={COMPONENTS}>
-            {text}
-          </Markdown>
-        )}
+        renderAnswer={renderMarkdown}
         renderEmpty={(ask) => <Welcome ask={ask} isStreamed={isStreamed} onStreamed={setIsStreamed} />}
       />
     </div>

@@ -3,10 +3,15 @@ import type { ChatProps } from "./ChatWithFeedback.js";
 import { completed } from "./client.js";
 import { newId } from "./ids.js";
 import { type StreamingState, useStreamingChat } from "./useStreamingChat.js";
-import { type Turn, useTranscript } from "./useTranscript.js";
+import { placeOf, type Turn, useTranscript } from "./useTranscript.js";
 
 /** A chat whose answers come word by word (`POST /chat/stream`), each with its feedback once it is complete. */
-export function StreamingChatWithFeedback({ client, storageKey = "feedback.chat", ...look }: ChatProps) {
+export function StreamingChatWithFeedback({ storageKey = "feedback.chat", ...props }: ChatProps) {
+  const place = placeOf(storageKey, props.client.userId);
+  return <Chat key={place} {...props} storageKey={place} />;
+}
+
+function Chat({ client, storageKey = null, ...look }: ChatProps) {
   const { turns, add, finish, remove, clear } = useTranscript(storageKey);
   const stream = useStreamingChat(client);
   const { isStreaming, isReconnecting, streamingContent, sendStreamingMessage, stop } = stream;

@@ -21,6 +21,11 @@ export interface Transcript {
 
 const KEPT = 100;
 
+/** Where a conversation is kept: each user has their own, as somebody else may sign in in the same tab. */
+export function placeOf(storageKey: string | null, userId: string | undefined): string | null {
+  return storageKey && userId !== undefined ? `${storageKey}.${userId}` : storageKey;
+}
+
 /**
  * The conversation of this tab, which a reload keeps.
  *
