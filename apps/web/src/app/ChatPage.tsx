@@ -12,6 +12,16 @@ const QUESTIONS = [
 
 /** What scrolls by itself must be reachable by keyboard. */
 const COMPONENTS: Components = {
+  // An answer's links to its own documents lead nowhere here, and its pictures would tell others of the reader.
+  a: ({ href = "", children }) =>
+    /^https?:\/\//i.test(href) ? (
+      <a href={href} target="_blank" rel="noreferrer">
+        {children}
+      </a>
+    ) : (
+      <span>{children}</span>
+    ),
+  img: ({ alt }) => <span>{alt}</span>,
   pre: ({ children }) => <pre tabIndex={0}>{children}</pre>,
   table: ({ children }) => (
     <div className="table-scroller" tabIndex={0}>
