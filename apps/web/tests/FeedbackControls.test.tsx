@@ -1,7 +1,7 @@
 import { act, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import axe from "axe-core";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { createClient, FeedbackControls, sendUnsent } from "../src/lib";
 import { json, withServer } from "./server";
 
@@ -439,8 +439,9 @@ describe("FeedbackControls", () => {
     await userEvent.click(bad());
     await userEvent.click(await screen.findByRole("button", { name: "Try again" }));
     expect(document.activeElement).toBe(good());
+    const again = await screen.findByRole("button", { name: "Try again" });
     accept();
-    await userEvent.click(await screen.findByRole("button", { name: "Try again" }));
+    await userEvent.click(again);
     await thanks();
     await userEvent.type(screen.getByLabelText("What was wrong with it?"), "Too long.{Control>}{Enter}");
     await userEvent.click(screen.getByRole("button", { name: "Edit comment" }));
@@ -457,5 +458,24 @@ describe("FeedbackControls", () => {
     );
     const { violations } = await axe.run(container, { rules: { region: { enabled: false } } });
     expect(violations.map(({ id }) => id)).toEqual([]);
+  });
+
+  test("gives up a request that hangs, and can try again", async () => {
+    const timeout = vi.spyOn(AbortSignal, "timeout").mockImplementation(() => {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(new DOMException("late", "TimeoutError")), 20);
+      return controller.signal;
+    });
+    try {
+      server.on(FEEDBACK, () => {});
+      show();
+      await userEvent.click(good());
+      await screen.findByText(/did not answer in time/);
+    } finally {
+      timeout.mockRestore();
+    }
+    accept();
+    await userEvent.click(screen.getByRole("button", { name: "Try again" }));
+    await thanks();
   });
 });

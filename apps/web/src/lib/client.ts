@@ -51,6 +51,9 @@ export interface ChatClient {
   withdraw(input: FeedbackInput & { names: string[] }): Promise<void>;
 }
 
+/** How long the service may take for feedback; Kafka has ten seconds of it. */
+const LONGEST_MS = 30_000;
+
 interface ChatBody {
   response: string;
   trace_id: string;
@@ -118,6 +121,8 @@ export function createClient(options: ClientOptions = {}): ChatClient {
         ...(answer.feedbackToken && { "X-Feedback-Token": answer.feedbackToken }),
         ...(userId && { "X-User-ID": userId }),
       },
+      // A request that hangs would hold up all later clicks.
+      signal: AbortSignal.timeout(LONGEST_MS),
       // A person may leave the page right after a click.
       keepalive: true,
     };
