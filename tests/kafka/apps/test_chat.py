@@ -47,7 +47,9 @@ async def test_an_answer_has_a_trace_and_kafka_is_told(settings: Settings, chat:
     await wait_until(is_told, seconds=30, what="ChatCompleted is published")
 
 
-async def test_somebody_who_is_not_signed_in_stays_nobody(settings: Settings, chat: httpx.AsyncClient) -> None:
+async def test_somebody_who_is_not_signed_in_stays_nobody(
+    settings: Settings, chat: httpx.AsyncClient
+) -> None:
     """The id that we make for them ties their chats together; it does not sign them in when it comes back."""
     first = await ask(chat)
     second = await ask(chat, **{"X-User-ID": first["user_id"]})
