@@ -166,6 +166,7 @@ describe("FeedbackControls", () => {
     await waitFor(() => expect(sent()).toHaveLength(3));
     expect(sent()[2]?.assessments).toEqual([{ name: "user_feedback", value: true }]);
     expect(screen.queryByText("The date is wrong.")).toBeNull();
+    await thanks();
   });
 
   test("sends ratings from one to five as a fifth to one", async () => {
@@ -183,6 +184,7 @@ describe("FeedbackControls", () => {
     await userEvent.click(relevance.querySelector("input[value='1']") as HTMLElement);
     await waitFor(() => expect(sent()).toHaveLength(2));
     expect(sent()[1]?.assessments).toEqual([{ name: "user_relevance", value: 0.2 }]);
+    await thanks();
   });
 
   test("takes back all that was said", async () => {
@@ -299,7 +301,8 @@ describe("FeedbackControls", () => {
     show();
     expect(isPressed(good())).toBe(true);
     await userEvent.click(bad());
-    await waitFor(() => expect(sent()).toHaveLength(2));
+    await thanks();
+    expect(sent()).toHaveLength(2);
     expect(sent()[1]?.feedback_id).toBe(sent()[0]?.feedback_id);
   });
 
@@ -431,6 +434,8 @@ describe("FeedbackControls", () => {
     await userEvent.click(screen.getByRole("button", { name: "Undo" }));
     await userEvent.click(bad());
     expect(screen.getByLabelText<HTMLTextAreaElement>("What was wrong with it?").value).toBe("");
+    // What is still under way would be kept for the next test.
+    await thanks();
   });
 
   test("keeps the focus at hand when the button that had it goes away", async () => {
@@ -444,6 +449,7 @@ describe("FeedbackControls", () => {
     await userEvent.click(again);
     await thanks();
     await userEvent.type(screen.getByLabelText("What was wrong with it?"), "Too long.{Control>}{Enter}");
+    await thanks();
     await userEvent.click(screen.getByRole("button", { name: "Edit comment" }));
     expect(document.activeElement).toBe(screen.getByLabelText("What was wrong with it?"));
   });
