@@ -40,6 +40,7 @@ _NOTICE: Final = (
     "Demo: feedback is taken from anybody who reaches this address (FEEDBACK_API_OPEN). "
     "Do not put it on a network."
 )
+_NOBODY: Final = "anonymous-"
 _FULL: Final = "as many answers are under way as there may be"
 _WEEK: Final = 7 * 24 * 60
 _SHOWN: Final = (
@@ -86,8 +87,9 @@ async def _asked(
         message=said.message,
         client_request_id=x_request_id or f"req-{uuid4().hex}",
         session_id=x_session_id or f"session-{uuid4().hex}",
-        user_id=x_user_id or f"anonymous-{uuid4().hex}",
-        is_signed_in=x_user_id is not None,
+        user_id=x_user_id or f"{_NOBODY}{uuid4().hex}",
+        # Who sends back the id that we made is still nobody.
+        is_signed_in=not (x_user_id or _NOBODY).startswith(_NOBODY),
     )
 
 

@@ -56,8 +56,9 @@ class Person:
 
     async def turns(self) -> list[dict[str, Any]]:
         """Give the conversation, as the tab keeps it."""
-        kept = await self.page.evaluate("sessionStorage.getItem('feedback.chat.streamed')")
-        return list(json.loads(kept))
+        user = "new URLSearchParams(location.search).get('user')"
+        key = f"['feedback.chat.streamed', {user}].filter(Boolean).join('.')"
+        return list(json.loads(await self.page.evaluate(f"sessionStorage.getItem({key})")))
 
     async def rate(self, dimension: str, rating: int) -> None:
         """Rate one dimension; the ratings are open."""

@@ -37,9 +37,12 @@ async def test_axe_finds_nothing(
     await person.page.goto("/")
     await expect(person.page.get_by_role("list", name="Suggested questions")).to_be_visible()
     assert await violations(person.page) == []
-    trace = await person.ask()
+    await person.ask()
+    await person.send()
+    await expect(person.page.get_by_role("button", name="Good answer")).to_have_count(2)
+    trace = (await person.turns())[-1]["feedback"]["traceId"]
     await person.bad.click()
-    await person.button("Rate in detail").click()
+    await person.button("Rate in detail").last.click()
     await person.rate("accuracy", 3)
     await person.is_thanked()
     assert await violations(person.page) == []

@@ -83,11 +83,26 @@ async def test_somebody_who_is_signed_in_is_the_source(person: Person) -> None:
     trace = await person.ask()
     await person.good.click()
     await person.sees_logged(trace, {"user_feedback": (True, "")})
-    kept = await person.page.request.get(
-        f"{person.settings.mlflow_tracking_uri}/api/3.0/mlflow/traces/{trace}"
-    )
-    trace_info = (await kept.json())["trace"]["trace_info"]
-    assert [one["source"]["source_id"] for one in trace_info["assessments"]] == ["alice"]
+    assert await _sources(person, trace) == [{"source_type": "HUMAN", "source_id": "alice"}]
+
+
+async def test_somebody_who_is_not_signed_in_is_nobody_for_each_of_their_answers(person: Person) -> None:
+    first = await person.ask()
+    await person.good.click()
+    await person.sees_logged(first, {"user_feedback": (True, "")})
+    await person.send()
+    await expect(person.page.get_by_role("button", name="Good answer")).to_have_count(2)
+    second = (await person.turns())[-1]["feedback"]["traceId"]
+    await person.bad.click()
+    await person.good.click()
+    await person.sees_logged(second, {"user_feedback": (True, "")})
+    assert await _sources(person, first) == await _sources(person, second) == [{"source_type": "HUMAN"}]
+
+
+async def _sources(person: Person, trace: str) -> list[dict[str, str]]:
+    url = f"{person.settings.mlflow_tracking_uri}/api/3.0/mlflow/traces/{trace}"
+    info = (await (await person.page.request.get(url)).json())["trace"]["trace_info"]
+    return [one["source"] for one in info["assessments"]]
 
 
 async def test_the_conversation_and_what_was_said_survive_a_reload(person: Person) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,29 @@ import pytest
 ROOT = Path(__file__).parents[2]
 _WEB = ROOT / "apps" / "web"
 _SECONDS = 240
+_PAGE = """
+import { createClient, FeedbackControls, sendUnsent, StreamingChatWithFeedback } from "feedback-web";
+import { type StreamingChat, useFeedback, useStreamingChat } from "feedback-web";
+import "feedback-web/styles.css";
+
+const client = createClient({ baseUrl: "https://chat.example.com", userId: "alice" });
+sendUnsent(client);
+
+export function Page() {
+  const chat: StreamingChat = useStreamingChat(client);
+  // @ts-expect-error - it has types, and is not `any`
+  const wrong: number = chat.streamingContent;
+  const { traceId, clientRequestId, feedbackToken } = chat;
+  const feedback = useFeedback(client, { traceId, clientRequestId, feedbackToken });
+  feedback.rate(wrong > 0);
+  return (
+    <>
+      <StreamingChatWithFeedback client={client} />
+      <FeedbackControls client={client} answer={chat} isStreaming={chat.isStreaming} />
+    </>
+  );
+}
+"""
 
 
 def npm(*arguments: str) -> subprocess.CompletedProcess[Any]:
@@ -40,22 +64,54 @@ def test_the_pages_pass_their_own_tests(tmp_path: Path) -> None:
     assert told["numPassedTests"] == told["numTotalTests"] > 0
 
 
-def test_the_library_has_what_its_exports_name() -> None:
-    answer = npm("pack", "--dry-run", "--json", "--silent")
+@pytest.fixture(scope="module")
+def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pack the library, and unpack it where a page of somebody else finds it; gives that page's folder."""
+    folder = tmp_path_factory.mktemp("library")
+    answer = npm("pack", "--silent", "--pack-destination", str(folder))
     assert answer.returncode == 0, answer.stdout + answer.stderr
-    packed = _packed(answer.stdout)
-    package = json.loads((_WEB / "package.json").read_text())
-    entry = package["exports"]["."]
-    named = {entry["types"], entry["import"], package["exports"]["./styles.css"], "README.md"}
-    assert {name.removeprefix("./") for name in named} <= packed
-    assert not [name for name in packed if name.startswith(("src/", "tests/"))]
+    (path,) = folder.glob("*.tgz")
+    modules = folder / "node_modules"
+    with tarfile.open(path) as archive:
+        archive.extractall(modules, filter="data")
+    (modules / "package").rename(modules / "feedback-web")
+    for name in ("@types", "csstype", "eventsource-parser", "react", "react-dom"):
+        (modules / name).symlink_to(_WEB / "node_modules" / name)
+    return folder
 
 
-def _packed(told: str) -> set[str]:
-    # Its own scripts write before it; npm 11 gives a list, npm 12 an object by name.
-    document = json.loads(told[min(place for sign in "[{" if (place := told.find(f"{sign}\n")) >= 0) :])
-    (package,) = document.values() if isinstance(document, dict) else document
-    return {file["path"] for file in package["files"]}
+def test_the_library_has_what_its_exports_name(library: Path) -> None:
+    packed = library / "node_modules" / "feedback-web"
+    exports = json.loads((packed / "package.json").read_text())["exports"]
+    named = [path for entry in exports.values() for path in entry.values()]
+    assert [path for path in [*named, "README.md"] if not (packed / path).is_file()] == []
+    assert not (packed / "src").exists()
+    assert not (packed / "tests").exists()
+
+
+@pytest.mark.parametrize("resolution", ["bundler", "node16"])
+def test_a_page_in_strict_typescript_can_use_the_library(library: Path, resolution: str) -> None:
+    (library / "package.json").write_text('{"type": "module"}')
+    (library / "page.tsx").write_text(_PAGE)
+    (library / "tsconfig.json").write_text(json.dumps({"compilerOptions": _options(resolution)}))
+    tsc = _WEB / "node_modules" / "typescript" / "bin" / "tsc"
+    command = [str(Path(sys.executable).with_name("node")), str(tsc), "--project", str(library)]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_SECONDS)
+    assert answer.returncode == 0, answer.stdout
+
+
+def _options(resolution: str) -> dict[str, Any]:
+    return {
+        "strict": True,
+        "exactOptionalPropertyTypes": True,
+        "noEmit": True,
+        "jsx": "react-jsx",
+        "target": "es2023",
+        "lib": ["es2023", "dom"],
+        "types": ["react"],
+        "module": "node16" if resolution == "node16" else "esnext",
+        "moduleResolution": resolution,
+    }
 
 
 @pytest.fixture(scope="module")

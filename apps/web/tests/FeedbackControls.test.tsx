@@ -1,6 +1,7 @@
-import { act, render, screen, waitFor } from "@testing-library/react";
+import { act, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
-import { describe, expect, test } from "vitest";
+import axe from "axe-core";
+import { describe, expect, test, vi } from "vitest";
 import { createClient, FeedbackControls, sendUnsent } from "../src/lib";
 import { json, withServer } from "./server";
 
@@ -110,13 +111,40 @@ describe("FeedbackControls", () => {
     expect(sent().map(({ assessments }) => assessments[0]?.value)).toEqual([true, false]);
   });
 
-  test("sends no feedback id for a user who is signed in", async () => {
+  test("sends no feedback id where the service is told who is signed in", async () => {
     accept();
-    show({ userId: "alice" });
+    const client = createClient({ baseUrl: server.url, userId: "alice" });
+    render(<FeedbackControls client={client} answer={{ ...ANSWER, feedbackToken: null }} />);
     await userEvent.click(good());
     await thanks();
     expect(sent()[0]).not.toHaveProperty("feedback_id");
     expect(server.asked[0]?.headers["x-user-id"]).toBe("alice");
+  });
+
+  test("sends what somebody said before they signed in, as the answer's token names nobody", async () => {
+    refuse(503, "Kafka is away.");
+    const { unmount } = show();
+    await userEvent.click(good());
+    await screen.findByText("Kafka is away.");
+    unmount();
+    accept();
+    show({ userId: "alice" });
+    await thanks();
+    const [first, second] = sent();
+    expect(second).toEqual(first);
+    expect(second).toHaveProperty("feedback_id");
+  });
+
+  test("uses the answer's newest token", async () => {
+    refuse(401, "The token has expired.");
+    const { client, rerender } = show();
+    await userEvent.click(good());
+    await screen.findByText("The token has expired.");
+    accept();
+    rerender(<FeedbackControls client={client} answer={{ ...ANSWER, feedbackToken: "token-2" }} />);
+    await userEvent.click(good());
+    await thanks();
+    expect(server.asked.at(-1)?.headers["x-feedback-token"]).toBe("token-2");
   });
 
   test("adds a comment to the thumb, which the other thumb leaves behind", async () => {
@@ -138,6 +166,7 @@ describe("FeedbackControls", () => {
     await waitFor(() => expect(sent()).toHaveLength(3));
     expect(sent()[2]?.assessments).toEqual([{ name: "user_feedback", value: true }]);
     expect(screen.queryByText("The date is wrong.")).toBeNull();
+    await thanks();
   });
 
   test("sends ratings from one to five as a fifth to one", async () => {
@@ -155,6 +184,7 @@ describe("FeedbackControls", () => {
     await userEvent.click(relevance.querySelector("input[value='1']") as HTMLElement);
     await waitFor(() => expect(sent()).toHaveLength(2));
     expect(sent()[1]?.assessments).toEqual([{ name: "user_relevance", value: 0.2 }]);
+    await thanks();
   });
 
   test("takes back all that was said", async () => {
@@ -271,7 +301,8 @@ describe("FeedbackControls", () => {
     show();
     expect(isPressed(good())).toBe(true);
     await userEvent.click(bad());
-    await waitFor(() => expect(sent()).toHaveLength(2));
+    await thanks();
+    expect(sent()).toHaveLength(2);
     expect(sent()[1]?.feedback_id).toBe(sent()[0]?.feedback_id);
   });
 
@@ -314,5 +345,143 @@ describe("FeedbackControls", () => {
     expect(isPressed(bad())).toBe(true);
     expect(screen.getByText("From there")).toBeTruthy();
     expect(sent()).toHaveLength(1);
+  });
+
+  test("says again what it wants where the server may have taken something else", async () => {
+    accept();
+    show();
+    await userEvent.click(good());
+    await thanks();
+    let lose = () => {};
+    server.on(FEEDBACK, (_asked, response) => {
+      lose = () => response.destroy();
+    });
+    await userEvent.click(bad());
+    await waitFor(() => expect(sent()).toHaveLength(2));
+    await userEvent.click(good());
+    lose();
+    await screen.findByText(/server cannot be reached/);
+    accept();
+    await userEvent.click(screen.getByRole("button", { name: "Try again" }));
+    await thanks();
+    expect(sent().map(({ assessments }) => assessments[0]?.value)).toEqual([true, false, true]);
+  });
+
+  test("takes a click on what is shown for the newest wish, in place of the one that failed", async () => {
+    accept();
+    const { unmount } = show();
+    await userEvent.click(good());
+    await thanks();
+    refuse(503, "Kafka is away.");
+    await userEvent.click(bad());
+    await screen.findByText("Kafka is away.");
+    accept();
+    await userEvent.click(good());
+    await thanks();
+    expect(screen.getByRole("alert").textContent).toBe("");
+    unmount();
+    show();
+    expect(isPressed(good())).toBe(true);
+    expect(sent().at(-1)?.assessments[0]?.value).toBe(true);
+  });
+
+  test("does not show what another tab has not sent yet", async () => {
+    accept();
+    show();
+    await userEvent.click(good());
+    await thanks();
+    const key = "feedback.answer.request-1";
+    const saved = JSON.parse(localStorage.getItem(key) ?? "") as { confirmed: object };
+    localStorage.setItem(key, JSON.stringify({ ...saved, wanted: { ...saved.confirmed, thumbs: false } }));
+    act(() => void window.dispatchEvent(new StorageEvent("storage", { key })));
+    expect(isPressed(good())).toBe(true);
+    expect(isPressed(bad())).toBe(false);
+  });
+
+  test.each([
+    ["was not shown", true],
+    ["was told nothing", false],
+  ])("speaks of the same feedback as another tab, also when it %s meanwhile", async (_when, isHidden) => {
+    accept();
+    const here = show();
+    if (isHidden) here.unmount();
+    const there = show();
+    await userEvent.click(within(there.container).getByRole("button", { name: "Good answer" }));
+    await within(there.container).findByText("Thank you for your feedback.");
+    there.unmount();
+    if (isHidden) render(<FeedbackControls client={here.client} answer={ANSWER} />);
+    if (isHidden) expect(isPressed(good())).toBe(true);
+    await userEvent.click(bad());
+    await thanks();
+    expect(sent()).toHaveLength(2);
+    expect(sent()[1]?.feedback_id).toBe(sent()[0]?.feedback_id);
+  });
+
+  test("keeps a comment that is being written while its thumb is not taken", async () => {
+    let answer = () => {};
+    server.on(FEEDBACK, (_asked, response) => {
+      answer = () => json(response, 503, { detail: "Kafka is away." });
+    });
+    show();
+    await userEvent.click(bad());
+    await userEvent.type(screen.getByLabelText("What was wrong with it?"), "Too long.");
+    answer();
+    await screen.findByText("Kafka is away.");
+    accept();
+    await userEvent.click(screen.getByRole("button", { name: "Try again" }));
+    await thanks();
+    expect(screen.getByLabelText<HTMLTextAreaElement>("What was wrong with it?").value).toBe("Too long.");
+    await userEvent.click(screen.getByRole("button", { name: "Undo" }));
+    await userEvent.click(bad());
+    expect(screen.getByLabelText<HTMLTextAreaElement>("What was wrong with it?").value).toBe("");
+    // What is still under way would be kept for the next test.
+    await thanks();
+  });
+
+  test("keeps the focus at hand when the button that had it goes away", async () => {
+    refuse(503, "Kafka is away.");
+    show();
+    await userEvent.click(bad());
+    await userEvent.click(await screen.findByRole("button", { name: "Try again" }));
+    expect(document.activeElement).toBe(good());
+    const again = await screen.findByRole("button", { name: "Try again" });
+    accept();
+    await userEvent.click(again);
+    await thanks();
+    await userEvent.type(screen.getByLabelText("What was wrong with it?"), "Too long.{Control>}{Enter}");
+    await thanks();
+    await userEvent.click(screen.getByRole("button", { name: "Edit comment" }));
+    expect(document.activeElement).toBe(screen.getByLabelText("What was wrong with it?"));
+  });
+
+  test("is found by axe to be sound, also with several answers on a page", async () => {
+    const client = createClient({ baseUrl: server.url });
+    const { container } = render(
+      <main>
+        <FeedbackControls client={client} answer={ANSWER} />
+        <FeedbackControls client={client} answer={{ ...ANSWER, clientRequestId: "request-2" }} />
+      </main>,
+    );
+    const { violations } = await axe.run(container, { rules: { region: { enabled: false } } });
+    expect(violations.map(({ id }) => id)).toEqual([]);
+  });
+
+  test("gives up a request that hangs, and can try again", async () => {
+    const timeout = vi.spyOn(AbortSignal, "timeout").mockImplementation(() => {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(new DOMException("late", "TimeoutError")), 20);
+      return controller.signal;
+    });
+    try {
+      server.on(FEEDBACK, () => {});
+      show();
+      await userEvent.click(good());
+      await screen.findByText(/did not answer in time/);
+    } finally {
+      timeout.mockRestore();
+    }
+    accept();
+    await userEvent.click(screen.getByRole("button", { name: "Try again" }));
+    await thanks();
   });
 });

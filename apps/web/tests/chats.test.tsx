@@ -1,7 +1,8 @@
 import type { ServerResponse } from "node:http";
-import { act, render, screen, waitFor } from "@testing-library/react";
+import { act, fireEvent, render, screen, waitFor } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
-import { describe, expect, test } from "vitest";
+import { StrictMode } from "react";
+import { describe, expect, test, vi } from "vitest";
 import { ChatWithFeedback, createClient, StreamingChatWithFeedback } from "../src/lib";
 import { done, event, json, openStream, token, withServer } from "./server";
 
@@ -34,6 +35,20 @@ describe("StreamingChatWithFeedback", () => {
     await screen.findByText("So far");
     expect(server.to(STREAM)[0]?.body).toEqual({ message: "one\ntwo" });
     expect(field().value).toBe("");
+  });
+
+  test.each([
+    ["says so", { isComposing: true }],
+    ["says so by its old key code only, as Safari", { keyCode: 229 }],
+  ])("sends nothing by an Enter that ends a composed word, where the browser %s", async (_how, init) => {
+    hold();
+    show();
+    await userEvent.type(field(), "日本");
+    fireEvent.keyDown(field(), { key: "Enter", ...init });
+    expect(field().value).toBe("日本");
+    fireEvent.keyDown(field(), { key: "Enter", keyCode: 13 });
+    await screen.findByText("So far");
+    expect(server.to(STREAM).map(({ body }) => body)).toEqual([{ message: "日本" }]);
   });
 
   test("has its button off as long as there is nothing to send", async () => {
@@ -85,8 +100,46 @@ describe("StreamingChatWithFeedback", () => {
     await screen.findByText("So far");
     await userEvent.click(screen.getByRole("button", { name: "Stop" }));
     await screen.findByText("You stopped this answer.");
+    expect(document.activeElement).toBe(field());
     expect(screen.getByText("So far")).toBeTruthy();
     expect(thumb()).toBeNull();
+  });
+
+  test("draws an answer anew only when its text has changed", async () => {
+    const open = hold();
+    const renderAnswer = vi.fn((text: string) => <p>{text}</p>);
+    render(
+      <StreamingChatWithFeedback
+        client={createClient({ baseUrl: server.url })}
+        renderAnswer={renderAnswer}
+      />,
+    );
+    await userEvent.type(field(), "first{Enter}");
+    await screen.findByText("So far");
+    act(() => void open[0]?.end(token(2, ", first") + done(3)));
+    await waitFor(() => expect(thumb()).not.toBeNull());
+    renderAnswer.mockClear();
+    await userEvent.type(field(), "second{Enter}");
+    await screen.findByText("So far");
+    expect(renderAnswer.mock.calls).toEqual([["So far"]]);
+  });
+
+  test("shows nobody what somebody else asked before them in this tab", async () => {
+    const open = hold();
+    const client = createClient({ baseUrl: server.url, userId: "alice" });
+    const { unmount } = render(<StreamingChatWithFeedback client={client} />);
+    await userEvent.type(field(), "first{Enter}");
+    await screen.findByText("So far");
+    act(() => void open[0]?.end(done(2)));
+    await waitFor(() => expect(thumb()).not.toBeNull());
+    unmount();
+    const bob = render(
+      <StreamingChatWithFeedback client={createClient({ baseUrl: server.url, userId: "bob" })} />,
+    );
+    expect(screen.queryByText("first")).toBeNull();
+    bob.unmount();
+    render(<StreamingChatWithFeedback client={client} />);
+    expect(screen.getByText("first")).toBeTruthy();
   });
 
   test("keeps the conversation over a reload, and says which answer was cut off", async () => {
@@ -141,5 +194,38 @@ describe("ChatWithFeedback", () => {
     await screen.findByText("The server cannot be reached right now.");
     expect(thumb()).toBeNull();
     expect(screen.getByRole("button", { name: "Try again" })).toBeTruthy();
+  });
+
+  test("leaves its request when it goes away", async () => {
+    let isLeft = false;
+    server.on(CHAT, (_asked, response) =>
+      response.on("close", () => {
+        isLeft = true;
+      }),
+    );
+    const { unmount } = show();
+    await userEvent.type(field(), "hi{Enter}");
+    await waitFor(() => expect(server.to(CHAT)).toHaveLength(1));
+    unmount();
+    await waitFor(() => expect(isLeft).toBe(true));
+  });
+
+  test("works in StrictMode, whose effects run twice", async () => {
+    server.on(CHAT, ({ headers }, response) =>
+      json(response, 200, {
+        response: "Hello",
+        trace_id: "tr-1",
+        client_request_id: headers["x-request-id"],
+        feedback_token: "token-1",
+      }),
+    );
+    render(
+      <StrictMode>
+        <ChatWithFeedback client={createClient({ baseUrl: server.url })} />
+      </StrictMode>,
+    );
+    await userEvent.type(field(), "hi{Enter}");
+    await screen.findByText("Hello");
+    expect(server.to(CHAT)).toHaveLength(1);
   });
 });

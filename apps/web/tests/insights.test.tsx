@@ -113,6 +113,20 @@ describe("InsightsPage", () => {
     await waitFor(() => expect(server.asked).toHaveLength(before + 2), { timeout: 3_000 });
   });
 
+  test("shows something also where receipts come faster than the service sums up", async () => {
+    server.on("GET /v1/insights", (_asked, response) => {
+      setTimeout(() => json(response, 200, insights()), 1_500);
+    });
+    show();
+    const timer = setInterval(() => act(() => void Source.last.dispatchEvent(new Event("receipt"))), 100);
+    try {
+      await screen.findByText("70%", { selector: "dd" }, { timeout: 4_000 });
+    } finally {
+      clearInterval(timer);
+    }
+    await waitFor(() => expect(server.asked.length).toBeGreaterThan(1), { timeout: 3_000 });
+  });
+
   test("says whether it is live", async () => {
     answer();
     show();

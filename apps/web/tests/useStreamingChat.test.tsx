@@ -143,6 +143,30 @@ describe("useStreamingChat", () => {
     expect(server.to(STREAM)).toHaveLength(4);
   });
 
+  test("says why the server did not answer, after the last try", async () => {
+    server.on(STREAM, (_asked, response) =>
+      json(response, 503, { detail: "Too many answers are under way." }),
+    );
+    const { result } = renderChat();
+    await act(() => result.current.sendStreamingMessage("hi"));
+    expect(result.current.error).toBe("Too many answers are under way.");
+    expect(server.to(STREAM)).toHaveLength(4);
+  });
+
+  test("asks again no sooner than the server wants, and not at all where that is too late", async () => {
+    const times: number[] = [];
+    server.on(STREAM, (_asked, response) => {
+      times.push(performance.now());
+      response.setHeader("Retry-After", times.length === 1 ? "1" : "60");
+      json(response, 429, { detail: "Too many requests." });
+    });
+    const { result } = renderChat();
+    await act(() => result.current.sendStreamingMessage("hi"));
+    expect(result.current.error).toBe("Too many requests.");
+    expect(times).toHaveLength(2);
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(990);
+  });
+
   test("does not ask again for what is gone", async () => {
     server.on(STREAM, ({ headers }, response) => {
       if (headers["last-event-id"] !== undefined)

@@ -48,6 +48,26 @@ async def test_an_answer_has_a_trace_and_kafka_is_told(settings: Settings, chat:
     await wait_until(is_told, seconds=30, what="ChatCompleted is published")
 
 
+async def test_somebody_who_is_not_signed_in_stays_nobody(
+    settings: Settings, chat: httpx.AsyncClient
+) -> None:
+    """The id that we make for them ties their chats together; it does not sign them in when it comes back."""
+    first = await ask(chat)
+    second = await ask(chat, **{"X-User-ID": first["user_id"]})
+    assert second["user_id"] == first["user_id"]
+    sources = []
+    for answer in (first, second):
+        response = await chat.post(
+            "/v1/feedback?wait=20",
+            json={"feedback_id": "of-this-answer", "assessments": [{"name": "user_feedback", "value": True}]},
+            headers={"X-Feedback-Token": answer["feedback_token"]},
+        )
+        assert response.status_code == 200, response.text
+        sources.append(logged(settings, answer["trace_id"])["user_feedback"]["source"])
+    assert sources[0] == sources[1]
+    assert first["user_id"] not in str(sources)
+
+
 async def test_thumbs_with_the_token_of_an_answer(settings: Settings, chat: httpx.AsyncClient) -> None:
     answer = await ask(chat, **USER)
     response = await chat.post(

@@ -12,6 +12,16 @@ const QUESTIONS = [
 
 /** What scrolls by itself must be reachable by keyboard. */
 const COMPONENTS: Components = {
+  // An answer's links to its own documents lead nowhere here, and its pictures would tell others of the reader.
+  a: ({ href = "", children }) =>
+    /^https?:\/\//i.test(href) ? (
+      <a href={href} target="_blank" rel="noreferrer">
+        {children}
+      </a>
+    ) : (
+      <span>{children}</span>
+    ),
+  img: ({ alt }) => <span>{alt}</span>,
   pre: ({ children }) => <pre tabIndex={0}>{children}</pre>,
   table: ({ children }) => (
     <div className="table-scroller" tabIndex={0}>
@@ -19,6 +29,14 @@ const COMPONENTS: Components = {
     </div>
   ),
 };
+
+function renderMarkdown(text: string) {
+  return (
+    <Markdown remarkPlugins={[remarkGfm]} components={COMPONENTS}>
+      {text}
+    </Markdown>
+  );
+}
 
 interface ChatPageProps {
   client: ChatClient;
@@ -37,11 +55,7 @@ export function ChatPage({ client, dimensions }: ChatPageProps) {
         dimensions={dimensions}
         storageKey={isStreamed ? "feedback.chat.streamed" : "feedback.chat.whole"}
         placeholder="Ask a question"
-        renderAnswer={(text) => (
-          <Markdown remarkPlugins={[remarkGfm]} components={COMPONENTS}>
-            {text}
-          </Markdown>
-        )}
+        renderAnswer={renderMarkdown}
         renderEmpty={(ask) => <Welcome ask={ask} isStreamed={isStreamed} onStreamed={setIsStreamed} />}
       />
     </div>

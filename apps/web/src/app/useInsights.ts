@@ -6,6 +6,7 @@ import { throttle } from "./throttle";
 /** At most once a second after receipts, and by itself so that the time axis goes on. */
 const AFTER_RECEIPT_MS = 1_000;
 const BY_ITSELF_MS = 30_000;
+const LONGEST_MS = 20_000;
 
 export interface LiveInsights {
   insights: Insights | null;
@@ -22,25 +23,35 @@ export function useInsights(minutes: number): LiveInsights {
   const [isLive, setIsLive] = useState(false);
   const asked = useRef<AbortController | null>(null);
 
-  const refresh = useCallback(() => {
+  const load = useCallback(async (): Promise<void> => {
     asked.current?.abort();
     const controller = new AbortController();
     asked.current = controller;
-    async function load(): Promise<void> {
-      try {
-        const response = await fetch(`/v1/insights?minutes=${minutes}`, { signal: controller.signal });
-        if (!response.ok) throw new ProblemError(response.status, `The server answered ${response.status}.`);
-        setInsights((await response.json()) as Insights);
-        setError(null);
-      } catch (failure) {
-        if (!controller.signal.aborted) setError(messageOf(failure));
-      }
+    const signal = AbortSignal.any([controller.signal, AbortSignal.timeout(LONGEST_MS)]);
+    try {
+      const response = await fetch(`/v1/insights?minutes=${minutes}`, { signal });
+      if (!response.ok) throw new ProblemError(response.status, `The server answered ${response.status}.`);
+      setInsights((await response.json()) as Insights);
+      setError(null);
+    } catch (failure) {
+      if (!controller.signal.aborted) setError(messageOf(failure));
+    } finally {
+      if (asked.current === controller) asked.current = null;
     }
-    void load();
   }, [minutes]);
 
   useEffect(() => {
-    const soon = throttle(refresh, AFTER_RECEIPT_MS);
+    let isWanted = false;
+    // One at a time: what takes longer than the next receipt to come would otherwise never come to its end.
+    async function look(): Promise<void> {
+      isWanted = true;
+      if (asked.current !== null) return;
+      while (isWanted) {
+        isWanted = false;
+        await load();
+      }
+    }
+    const soon = throttle(() => void look(), AFTER_RECEIPT_MS);
     soon();
     const timer = setInterval(soon, BY_ITSELF_MS);
     const stream = new EventSource("/v1/insights/stream");
@@ -56,12 +67,14 @@ export function useInsights(minutes: number): LiveInsights {
     });
     stream.addEventListener("error", () => setIsLive(false));
     return () => {
+      isWanted = false;
       soon.cancel();
       clearInterval(timer);
       stream.close();
       asked.current?.abort();
+      asked.current = null;
     };
-  }, [refresh]);
+  }, [load]);
 
-  return { insights, error, isLive, refresh };
+  return { insights, error, isLive, refresh: () => void load() };
 }

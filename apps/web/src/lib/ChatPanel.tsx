@@ -1,21 +1,22 @@
 import {
   type FormEvent,
   type KeyboardEvent,
+  memo,
   type ReactNode,
   useEffect,
   useId,
   useRef,
   useState,
 } from "react";
-import type { ChatClient } from "./client";
-import { FeedbackControls } from "./FeedbackControls";
-import { Send, Stop, Warning } from "./icons";
-import type { Turn } from "./useTranscript";
+import type { ChatClient } from "./client.js";
+import { FeedbackControls } from "./FeedbackControls.js";
+import { Send, Stop, Warning } from "./icons.js";
+import type { Turn } from "./useTranscript.js";
 
 export interface ChatLook {
   /** Shown as long as nothing was asked; `ask` sends a question. */
   renderEmpty?: (ask: (question: string) => void) => ReactNode;
-  /** How an answer's text is shown; as plain text by default. */
+  /** How an answer's text is shown; as plain text by default. The same function each time saves work. */
   renderAnswer?: (text: string) => ReactNode;
   placeholder?: string;
   /** What is rated from 1 to 5; an empty list leaves ratings out. */
@@ -105,11 +106,7 @@ function TurnView({
         {turn.question}
       </div>
       <div className="fb-answer" aria-busy={isWaiting}>
-        {turn.answer !== "" && (
-          <div className="fb-text">
-            {renderAnswer?.(turn.answer) ?? <p className="fb-plain">{turn.answer}</p>}
-          </div>
-        )}
+        {turn.answer !== "" && <AnswerText text={turn.answer} render={renderAnswer} />}
         {isWaiting && turn.answer === "" && !isReconnecting && <Dots />}
         {isWaiting && isReconnecting && (
           <p className="fb-note" role="status">
@@ -138,6 +135,16 @@ function TurnView({
     </li>
   );
 }
+
+interface AnswerTextProps {
+  text: string;
+  render: ChatLook["renderAnswer"];
+}
+
+/** Drawn anew only with another text: the answers before do not cost anything while one is streaming. */
+const AnswerText = memo(function AnswerText({ text, render }: AnswerTextProps) {
+  return <div className="fb-text">{render?.(text) ?? <p className="fb-plain">{text}</p>}</div>;
+});
 
 function Dots() {
   return (
@@ -171,8 +178,15 @@ function Composer({ isBusy, onAsk, onStop, placeholder }: ComposerProps) {
   }
 
   function onKeyDown(event: KeyboardEvent): void {
-    // Enter also ends a word that is being composed, in Japanese for one.
-    if (event.key === "Enter" && !event.shiftKey && !event.nativeEvent.isComposing) send(event);
+    // Enter also ends a word that is being composed, in Japanese for one; Safari says so by the code only.
+    const isComposing = event.nativeEvent.isComposing || event.keyCode === 229;
+    if (event.key === "Enter" && !event.shiftKey && !isComposing) send(event);
+  }
+
+  function stop(): void {
+    onStop?.();
+    // The button that was pressed goes away.
+    field.current?.focus();
   }
 
   return (
@@ -191,7 +205,7 @@ function Composer({ isBusy, onAsk, onStop, placeholder }: ComposerProps) {
         onKeyDown={onKeyDown}
       />
       {isBusy && onStop && (
-        <button type="button" className="fb-round fb-stop" aria-label="Stop" title="Stop" onClick={onStop}>
+        <button type="button" className="fb-round fb-stop" aria-label="Stop" title="Stop" onClick={stop}>
           <Stop />
         </button>
       )}

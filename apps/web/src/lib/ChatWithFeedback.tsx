@@ -1,9 +1,9 @@
-import { useState } from "react";
-import { type ChatLook, ChatPanel } from "./ChatPanel";
-import type { ChatClient } from "./client";
-import { newId } from "./ids";
-import { messageOf } from "./problem";
-import { useTranscript } from "./useTranscript";
+import { useEffect, useRef, useState } from "react";
+import { type ChatLook, ChatPanel } from "./ChatPanel.js";
+import type { ChatClient } from "./client.js";
+import { newId } from "./ids.js";
+import { messageOf } from "./problem.js";
+import { placeOf, useTranscript } from "./useTranscript.js";
 
 export interface ChatProps extends ChatLook {
   client: ChatClient;
@@ -12,16 +12,26 @@ export interface ChatProps extends ChatLook {
 }
 
 /** A chat whose answers come whole (`POST /chat`), each with its feedback. */
-export function ChatWithFeedback({ client, storageKey = "feedback.chat", ...look }: ChatProps) {
+export function ChatWithFeedback({ storageKey = "feedback.chat", ...props }: ChatProps) {
+  const place = placeOf(storageKey, props.client.userId);
+  return <Chat key={place} {...props} storageKey={place} />;
+}
+
+function Chat({ client, storageKey = null, ...look }: ChatProps) {
   const { turns, add, finish, remove, clear } = useTranscript(storageKey);
   const [isBusy, setIsBusy] = useState(false);
+  const current = useRef<AbortController | null>(null);
+
+  useEffect(() => () => current.current?.abort(), []);
 
   async function ask(question: string): Promise<void> {
     const id = newId();
     add(id, question);
     setIsBusy(true);
+    const controller = new AbortController();
+    current.current = controller;
     try {
-      const { response, ...feedback } = await client.chat(question, id);
+      const { response, ...feedback } = await client.chat(question, id, controller.signal);
       finish(id, { status: "done", answer: response, feedback });
     } catch (error) {
       finish(id, { status: "failed", error: messageOf(error) });

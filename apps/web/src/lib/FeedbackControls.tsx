@@ -1,13 +1,13 @@
 import { type FormEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
-import type { Answer, ChatClient } from "./client";
-import { Sliders, ThumbDown, ThumbUp, Undo, Warning } from "./icons";
-import { DIMENSIONS, HIGHEST_RATING } from "./opinion";
-import { type Feedback, useFeedback } from "./useFeedback";
+import { type Answer, type ChatClient, completed, type PartialAnswer } from "./client.js";
+import { Sliders, ThumbDown, ThumbUp, Undo, Warning } from "./icons.js";
+import { DIMENSIONS, HIGHEST_RATING } from "./opinion.js";
+import { type Feedback, useFeedback } from "./useFeedback.js";
 
 export interface FeedbackControlsProps {
   client: ChatClient;
   /** The answer; nothing is shown before it is there with its trace id. */
-  answer: { traceId: string | null; clientRequestId: string | null; feedbackToken: string | null } | null;
+  answer: PartialAnswer | null;
   isStreaming?: boolean;
   /** What is rated from 1 to 5; an empty list leaves ratings out. */
   dimensions?: readonly string[];
@@ -15,8 +15,8 @@ export interface FeedbackControlsProps {
 
 /** Thumbs, a comment, ratings by dimension, and a way to change or take back all of them. */
 export function FeedbackControls({ client, answer, isStreaming = false, dimensions }: FeedbackControlsProps) {
-  if (isStreaming || !answer?.traceId || !answer.clientRequestId) return null;
-  const complete = { ...answer, traceId: answer.traceId, clientRequestId: answer.clientRequestId };
+  const complete = completed(answer);
+  if (isStreaming || complete === null) return null;
   return (
     <Controls
       key={complete.clientRequestId}
@@ -38,16 +38,24 @@ function Controls({ client, answer, dimensions }: ControlsProps) {
   const [isRating, setIsRating] = useState(false);
   const ratingsId = useId();
   const thumbs = useRef<HTMLButtonElement>(null);
+  // What is being written outlives a thumb that is rolled back.
+  const [drafts] = useState(() => new Map<boolean, string>());
   const { opinion } = feedback;
 
   function undo(): void {
+    drafts.clear();
     feedback.undo();
     // The button that was pressed goes away.
     thumbs.current?.focus();
   }
 
+  function retry(): void {
+    feedback.retry();
+    thumbs.current?.focus();
+  }
+
   return (
-    <section className="fb-feedback" aria-label="Feedback on this answer">
+    <fieldset className="fb-feedback" aria-label="Feedback on this answer">
       <div className="fb-bar">
         <Thumb
           label="Good answer"
@@ -80,12 +88,13 @@ function Controls({ client, answer, dimensions }: ControlsProps) {
         )}
         <Thanks feedback={feedback} />
       </div>
-      <Failure feedback={feedback} />
+      <Failure feedback={feedback} onRetry={retry} />
       {opinion.thumbs !== null && (
         <Comment
           key={String(opinion.thumbs)}
           isGood={opinion.thumbs}
           saved={opinion.comment}
+          drafts={drafts}
           onSave={feedback.comment}
         />
       )}
@@ -103,7 +112,7 @@ function Controls({ client, answer, dimensions }: ControlsProps) {
           </div>
         )}
       </div>
-    </section>
+    </fieldset>
   );
 }
 
@@ -143,7 +152,7 @@ function Thanks({ feedback }: { feedback: Feedback }) {
   );
 }
 
-function Failure({ feedback }: { feedback: Feedback }) {
+function Failure({ feedback, onRetry }: { feedback: Feedback; onRetry: () => void }) {
   return (
     <div role="alert">
       {feedback.status === "failed" && (
@@ -153,7 +162,7 @@ function Failure({ feedback }: { feedback: Feedback }) {
             <strong>Your feedback was not saved.</strong> {feedback.error}
           </span>
           {feedback.canRetry && (
-            <button type="button" className="fb-button" onClick={feedback.retry}>
+            <button type="button" className="fb-button" onClick={onRetry}>
               Try again
             </button>
           )}
@@ -166,15 +175,17 @@ function Failure({ feedback }: { feedback: Feedback }) {
 interface CommentProps {
   isGood: boolean;
   saved: string;
+  drafts: Map<boolean, string>;
   onSave: (text: string) => void;
 }
 
-function Comment({ isGood, saved, onSave }: CommentProps) {
-  const [text, setText] = useState(saved);
+function Comment({ isGood, saved, drafts, onSave }: CommentProps) {
+  const [text, setText] = useState(() => saved || (drafts.get(isGood) ?? ""));
   const [isOpen, setIsOpen] = useState(saved === "");
   const id = useId();
   const edit = useRef<HTMLButtonElement>(null);
-  const wasSavedHere = useRef(false);
+  const field = useRef<HTMLTextAreaElement>(null);
+  const isTurned = useRef(false);
 
   // A save, one that failed, and another tab change what is saved while this stands here.
   const [known, setKnown] = useState(saved);
@@ -186,14 +197,25 @@ function Comment({ isGood, saved, onSave }: CommentProps) {
   }
 
   useEffect(() => {
-    if (!isOpen && wasSavedHere.current) edit.current?.focus();
-    wasSavedHere.current = false;
+    // What was pressed here has gone away.
+    if (isTurned.current) (isOpen ? field : edit).current?.focus();
+    isTurned.current = false;
   }, [isOpen]);
+
+  function open(): void {
+    isTurned.current = true;
+    setIsOpen(true);
+  }
+
+  function write(written: string): void {
+    drafts.set(isGood, written);
+    setText(written);
+  }
 
   function save(event: FormEvent): void {
     event.preventDefault();
     if (text.trim() === saved) return;
-    wasSavedHere.current = true;
+    isTurned.current = true;
     onSave(text);
   }
 
@@ -205,7 +227,7 @@ function Comment({ isGood, saved, onSave }: CommentProps) {
     return (
       <div className="fb-comment-saved">
         <blockquote>{saved}</blockquote>
-        <button ref={edit} type="button" className="fb-button fb-quiet" onClick={() => setIsOpen(true)}>
+        <button ref={edit} type="button" className="fb-button fb-quiet" onClick={open}>
           Edit comment
         </button>
       </div>
@@ -214,12 +236,13 @@ function Comment({ isGood, saved, onSave }: CommentProps) {
     <form className="fb-comment" onSubmit={save}>
       <label htmlFor={id}>{isGood ? "What was good about it?" : "What was wrong with it?"}</label>
       <textarea
+        ref={field}
         id={id}
         rows={2}
         maxLength={4_000}
         placeholder="Optional"
         value={text}
-        onChange={(event) => setText(event.target.value)}
+        onChange={(event) => write(event.target.value)}
         onKeyDown={onKeyDown}
       />
       <button type="submit" className="fb-button fb-primary" disabled={text.trim() === saved}>

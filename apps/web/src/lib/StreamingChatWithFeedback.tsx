@@ -1,12 +1,17 @@
-import { ChatPanel } from "./ChatPanel";
-import type { ChatProps } from "./ChatWithFeedback";
-import type { Answer } from "./client";
-import { newId } from "./ids";
-import { type StreamingState, useStreamingChat } from "./useStreamingChat";
-import { type Turn, useTranscript } from "./useTranscript";
+import { ChatPanel } from "./ChatPanel.js";
+import type { ChatProps } from "./ChatWithFeedback.js";
+import { completed } from "./client.js";
+import { newId } from "./ids.js";
+import { type StreamingState, useStreamingChat } from "./useStreamingChat.js";
+import { placeOf, type Turn, useTranscript } from "./useTranscript.js";
 
 /** A chat whose answers come word by word (`POST /chat/stream`), each with its feedback once it is complete. */
-export function StreamingChatWithFeedback({ client, storageKey = "feedback.chat", ...look }: ChatProps) {
+export function StreamingChatWithFeedback({ storageKey = "feedback.chat", ...props }: ChatProps) {
+  const place = placeOf(storageKey, props.client.userId);
+  return <Chat key={place} {...props} storageKey={place} />;
+}
+
+function Chat({ client, storageKey = null, ...look }: ChatProps) {
   const { turns, add, finish, remove, clear } = useTranscript(storageKey);
   const stream = useStreamingChat(client);
   const { isStreaming, isReconnecting, streamingContent, sendStreamingMessage, stop } = stream;
@@ -41,10 +46,6 @@ export function StreamingChatWithFeedback({ client, storageKey = "feedback.chat"
 function endOf(state: StreamingState): Partial<Turn> {
   const { streamingContent: answer, error } = state;
   if (error !== null) return { answer, error, status: "failed" };
-  const feedback = feedbackOf(state);
+  const feedback = completed(state);
   return { answer, feedback, status: feedback === null ? "stopped" : "done" };
-}
-
-function feedbackOf({ traceId, clientRequestId, feedbackToken }: StreamingState): Answer | null {
-  return traceId === null || clientRequestId === null ? null : { traceId, clientRequestId, feedbackToken };
 }

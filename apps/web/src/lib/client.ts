@@ -1,11 +1,20 @@
-import { newId } from "./ids";
-import { toProblem } from "./problem";
+import { newId } from "./ids.js";
+import { toProblem } from "./problem.js";
 
 /** One answer of the chat, and what is needed to give feedback on it. */
 export interface Answer {
   traceId: string;
   clientRequestId: string;
   feedbackToken: string | null;
+}
+
+/** An answer whose ids may not have come yet. */
+export type PartialAnswer = { [Key in keyof Answer]: Answer[Key] | null };
+
+/** Gives an answer once it has its ids. */
+export function completed(answer: PartialAnswer | null): Answer | null {
+  const { traceId, clientRequestId, feedbackToken = null } = answer ?? {};
+  return traceId && clientRequestId ? { traceId, clientRequestId, feedbackToken } : null;
 }
 
 export interface AssessmentInput {
@@ -41,6 +50,9 @@ export interface ChatClient {
   ): Promise<void>;
   withdraw(input: FeedbackInput & { names: string[] }): Promise<void>;
 }
+
+/** How long the service may take for feedback; Kafka has ten seconds of it. */
+const LONGEST_MS = 30_000;
 
 interface ChatBody {
   response: string;
@@ -109,6 +121,8 @@ export function createClient(options: ClientOptions = {}): ChatClient {
         ...(answer.feedbackToken && { "X-Feedback-Token": answer.feedbackToken }),
         ...(userId && { "X-User-ID": userId }),
       },
+      // A request that hangs would hold up all later clicks.
+      signal: AbortSignal.timeout(LONGEST_MS),
       // A person may leave the page right after a click.
       keepalive: true,
     };

@@ -1,8 +1,8 @@
-import type { Answer, ChatClient } from "./client";
-import { newId } from "./ids";
-import { afterStep, NO_OPINION, namesIn, nextStep, type Opinion, type Step } from "./opinion";
-import { isRetryable, messageOf } from "./problem";
-import { read, readAll, type Saved, shelfKey, write } from "./shelf";
+import type { Answer, ChatClient } from "./client.js";
+import { newId } from "./ids.js";
+import { afterStep, NO_OPINION, namesIn, nextStep, type Opinion, type Step } from "./opinion.js";
+import { isRetryable, messageOf } from "./problem.js";
+import { read, readAll, type Saved, shelfKey, write } from "./shelf.js";
 
 export interface FeedbackState {
   /** What is shown: at once what was clicked, and after a failure again what the server has. */
@@ -27,6 +27,14 @@ export class FeedbackStore {
     this.#client = client;
     this.#saved = read(answer) ?? fresh(answer);
     this.#state = shown(this.#saved, "idle");
+    this.renew(answer);
+  }
+
+  /** Takes a newer token of the answer, as the one that is kept may have expired. */
+  renew({ feedbackToken }: Answer): void {
+    const { answer } = this.#saved;
+    if (feedbackToken !== null && feedbackToken !== answer.feedbackToken)
+      this.#saved = { ...this.#saved, answer: { ...answer, feedbackToken } };
   }
 
   readonly getState = (): FeedbackState => this.#state;
@@ -35,6 +43,7 @@ export class FeedbackStore {
     if (this.#listeners.size === 0) {
       globalThis.addEventListener("storage", this.#hear);
       globalThis.addEventListener("online", this.retry);
+      this.#catchUp();
       // What an earlier visit could not send.
       if (this.#state.status === "idle") void this.#send();
     }
@@ -49,9 +58,11 @@ export class FeedbackStore {
 
   /** Changes what the person thinks. */
   readonly change = (edit: (opinion: Opinion) => Opinion): void => {
-    const before = this.#state.opinion;
-    const wanted = edit(before);
-    if (wanted === before) return;
+    this.#catchUp();
+    const { opinion } = this.#state;
+    const wanted = edit(opinion);
+    // After a failure a click on what is shown is a wish too: for that, and no longer for what failed.
+    if (wanted === (this.#saved.wanted ?? opinion)) return;
     this.#keep({ wanted, key: newId() });
     void this.#send();
   };
@@ -80,9 +91,9 @@ export class FeedbackStore {
 
   async #sendAll(): Promise<void> {
     for (;;) {
-      const { wanted, confirmed, sent } = this.#saved;
+      const { wanted, confirmed, sent, unsure } = this.#saved;
       if (wanted === null) return;
-      const step = nextStep(confirmed, wanted, sent);
+      const step = nextStep(confirmed, wanted, sent, unsure);
       if (step === null) {
         this.#keep({ wanted: null });
         return;
@@ -92,21 +103,25 @@ export class FeedbackStore {
   }
 
   async #sendStep(step: Step, wanted: Opinion): Promise<void> {
-    const { answer, feedbackId, key, sent } = this.#saved;
+    const { answer, feedbackId, key, sent, unsure } = this.#saved;
+    const names = namesIn(step);
     // Before the request: whether it arrived is not known until its answer does.
-    this.#keep({ sent: [...new Set([...sent, ...namesIn(step)])] });
+    this.#keep({ sent: union(sent, names), unsure: union(unsure, names) });
+    // A token says itself whose feedback it is, and the person may have signed in since it was made.
+    const isNeeded = this.#client.userId === undefined || answer.feedbackToken !== null;
     const input = {
       answer,
-      feedbackId: this.#client.userId === undefined ? feedbackId : undefined,
+      feedbackId: isNeeded ? feedbackId : undefined,
       idempotencyKey: `${key}-${step.kind}`,
     };
     if (step.kind === "withdraw") {
-      await this.#client.withdraw({ ...input, names: step.names });
-      this.#keep({ sent: this.#saved.sent.filter((name) => !step.names.includes(name)) });
+      await this.#client.withdraw({ ...input, names });
+      this.#keep({ sent: without(this.#saved.sent, names) });
     } else {
       await this.#client.submit({ ...input, ...step });
     }
-    this.#keep({ confirmed: afterStep(this.#saved.confirmed, wanted, step) });
+    const confirmed = afterStep(this.#saved.confirmed, wanted, step);
+    this.#keep({ confirmed, unsure: without(this.#saved.unsure, names) });
   }
 
   #fail(error: unknown): void {
@@ -121,10 +136,21 @@ export class FeedbackStore {
     if (event.key !== shelfKey(this.#saved.answer) || this.#isSending) return;
     const saved = read(this.#saved.answer);
     if (saved === null) return;
-    this.#saved = saved;
-    // Another tab sends what is wanted; here it is only shown.
-    this.#show(shown(saved, "idle"));
+    this.#take(saved);
   };
+
+  /** Reads what another tab has said while this one was told nothing: not shown, or put to sleep. */
+  #catchUp(): void {
+    const saved = this.#isSending ? null : read(this.#saved.answer);
+    if (saved !== null && saved.savedAt > this.#saved.savedAt) this.#take(saved);
+  }
+
+  #take(saved: Saved): void {
+    const { answer } = this.#saved;
+    this.#saved = { ...saved, answer };
+    // Another tab sends what is wanted: here is shown what the server has.
+    this.#show(shown({ ...saved, wanted: null }, "idle"));
+  }
 
   #keep(change: Partial<Saved>): void {
     this.#saved = { ...this.#saved, ...change, savedAt: Date.now() };
@@ -144,9 +170,18 @@ function fresh(answer: Answer): Saved {
     confirmed: NO_OPINION,
     wanted: null,
     sent: [],
+    unsure: [],
     key: newId(),
     savedAt: Date.now(),
   };
+}
+
+function union(some: readonly string[], more: readonly string[]): string[] {
+  return [...new Set([...some, ...more])];
+}
+
+function without(some: readonly string[], others: readonly string[]): string[] {
+  return some.filter((one) => !others.includes(one));
 }
 
 function shown(saved: Saved, status: FeedbackState["status"]): FeedbackState {
@@ -161,6 +196,7 @@ export function storeFor(client: ChatClient, answer: Answer): FeedbackStore {
   STORES.set(client, stores);
   const store = stores.get(answer.clientRequestId) ?? new FeedbackStore(client, answer);
   stores.set(answer.clientRequestId, store);
+  store.renew(answer);
   return store;
 }
 

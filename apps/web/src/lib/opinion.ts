@@ -1,4 +1,4 @@
-import type { AssessmentInput } from "./client";
+import type { AssessmentInput } from "./client.js";
 
 /** What a person thinks of one answer. */
 export interface Opinion {
@@ -25,16 +25,25 @@ export type Step =
  * Tells what is to be sent next, or null where nothing is.
  *
  * @param sent names that the server may have, also those whose acknowledgement never came.
+ * @param unsure names of which the server may have something else than what is confirmed.
  */
-export function nextStep(confirmed: Opinion, wanted: Opinion, sent: readonly string[]): Step | null {
+export function nextStep(
+  confirmed: Opinion,
+  wanted: Opinion,
+  sent: readonly string[],
+  unsure: readonly string[],
+): Step | null {
   const names = sent.filter((name) => !namesOf(wanted).includes(name));
   if (names.length > 0) return { kind: "withdraw", names };
   const { thumbs, comment } = wanted;
-  if (thumbs !== null && (thumbs !== confirmed.thumbs || comment !== confirmed.comment)) {
+  const isSaid = thumbs === confirmed.thumbs && comment === confirmed.comment && !unsure.includes(THUMBS);
+  if (thumbs !== null && !isSaid) {
     const rationale = comment === "" ? {} : { rationale: comment };
     return { kind: "thumbs", assessments: [{ name: THUMBS, value: thumbs, ...rationale }] };
   }
-  const changed = Object.entries(wanted.ratings).filter(([key, value]) => confirmed.ratings[key] !== value);
+  const changed = Object.entries(wanted.ratings).filter(
+    ([key, value]) => confirmed.ratings[key] !== value || unsure.includes(ratingName(key)),
+  );
   if (changed.length === 0) return null;
   return {
     kind: "ratings",
@@ -60,9 +69,9 @@ export function afterStep(confirmed: Opinion, wanted: Opinion, step: Step): Opin
   }
 }
 
-/** The names of the assessments that a step writes. */
+/** The names of the assessments that a step writes or takes back. */
 export function namesIn(step: Step): string[] {
-  return step.kind === "withdraw" ? [] : step.assessments.map(({ name }) => name);
+  return step.kind === "withdraw" ? step.names : step.assessments.map(({ name }) => name);
 }
 
 function namesOf(opinion: Opinion): string[] {

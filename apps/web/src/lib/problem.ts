@@ -16,7 +16,13 @@ const RETRYABLE = new Set([408, 425, 429, 500, 502, 503, 504]);
 
 /** Whether the same request may succeed later: the network is away, or the server says that it is busy. */
 export function isRetryable(error: unknown): boolean {
-  return error instanceof ProblemError ? RETRYABLE.has(error.status) : error instanceof TypeError;
+  if (error instanceof ProblemError) return RETRYABLE.has(error.status);
+  return error instanceof TypeError || isTimeout(error);
+}
+
+/** What `AbortSignal.timeout` says. */
+function isTimeout(error: unknown): boolean {
+  return error instanceof DOMException && error.name === "TimeoutError";
 }
 
 export async function toProblem(response: Response): Promise<ProblemError> {
@@ -50,5 +56,6 @@ function plainWords(status: number): string {
 export function messageOf(error: unknown): string {
   if (error instanceof ProblemError) return error.message;
   if (error instanceof TypeError) return "The server cannot be reached. Please check your connection.";
+  if (isTimeout(error)) return "The server did not answer in time.";
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,5 +1,5 @@
-import type { Answer } from "./client";
-import type { Opinion } from "./opinion";
+import type { Answer } from "./client.js";
+import type { Opinion } from "./opinion.js";
 
 /** What is kept of the feedback on one answer, so that neither it nor its id is lost by a reload. */
 export interface Saved {
@@ -10,6 +10,8 @@ export interface Saved {
   wanted: Opinion | null;
   /** Names that the server may have. */
   sent: string[];
+  /** Names of requests that nobody has answered: what the server has of them is not known. */
+  unsure: string[];
   /** The same for each try of what is wanted. */
   key: string;
   savedAt: number;
@@ -53,7 +55,10 @@ export function readAll(now: number): Saved[] {
 function parse(text: string | null): Saved | null {
   try {
     const saved = JSON.parse(text ?? "null") as Saved | null;
-    return saved?.answer?.clientRequestId && saved.confirmed ? saved : null;
+    // What an older version of this page has kept has no word on what is unsure.
+    return saved?.answer?.clientRequestId && saved.confirmed
+      ? { ...saved, unsure: saved.unsure ?? [] }
+      : null;
   } catch {
     return null;
   }

@@ -1,5 +1,5 @@
-import { isRetryable } from "./problem";
-import { readEvents } from "./sse";
+import { isRetryable, ProblemError } from "./problem.js";
+import { readEvents } from "./sse.js";
 
 export type ChatEvent =
   | { type: "token"; content: string }
@@ -16,6 +16,7 @@ export interface StreamOptions {
 }
 
 /** The server keeps an answer for some ten seconds for a client that lost its connection. */
+const KEPT_MS = 10_000;
 export const RETRY_DELAYS = [250, 500, 1_000, 2_000, 3_000] as const;
 
 /** A stream that broke off and could not be picked up again. */
@@ -30,7 +31,7 @@ export class BrokenStreamError extends Error {
  * Gives the events of one answer, each once; a broken connection is made anew after the last event that came.
  *
  * @param connect asks for the answer, from its start or after the event with the given id.
- * @throws ProblemError where the server says no, BrokenStreamError where all tries were in vain.
+ * @throws ProblemError where the server says no, BrokenStreamError where it said nothing at all.
  */
 export async function* streamChat(
   connect: (lastEventId: string) => Promise<Response>,
@@ -39,6 +40,7 @@ export async function* streamChat(
   let lastId = "";
   let failures = 0;
   for (;;) {
+    let failure: Error = new BrokenStreamError();
     try {
       const { body } = await connect(lastId);
       if (body === null) throw new TypeError("an answer without a body");
@@ -54,13 +56,20 @@ export async function* streamChat(
       }
     } catch (error) {
       if (signal.aborted || !isRetryable(error)) throw error;
+      if (error instanceof ProblemError) failure = error;
     }
     signal.throwIfAborted();
-    const delay = retryDelays[failures++];
-    if (delay === undefined) throw new BrokenStreamError();
+    const delay = delayAfter(failure, retryDelays[failures++]);
+    if (delay === undefined) throw failure;
     onReconnecting?.(true);
     await sleep(delay, signal);
   }
+}
+
+/** How long to wait; no sooner than the server wants, and undefined where that is too late for the answer. */
+function delayAfter(failure: Error, delay: number | undefined): number | undefined {
+  const wanted = failure instanceof ProblemError ? (failure.retryAfter ?? 0) * 1_000 : 0;
+  return delay === undefined || wanted > KEPT_MS ? undefined : Math.max(delay, wanted);
 }
 
 /** Whether an event came before: a server may send some again after a broken connection. */

@@ -1,7 +1,7 @@
 import { useMemo, useSyncExternalStore } from "react";
-import type { Answer, ChatClient } from "./client";
-import { type FeedbackState, storeFor } from "./feedbackStore";
-import { NO_OPINION } from "./opinion";
+import { type ChatClient, completed, type PartialAnswer } from "./client.js";
+import { type FeedbackState, storeFor } from "./feedbackStore.js";
+import { NO_OPINION } from "./opinion.js";
 
 const NOTHING: FeedbackState = { opinion: NO_OPINION, status: "idle", error: null, canRetry: false };
 
@@ -18,9 +18,10 @@ export interface Feedback extends FeedbackState {
   retry: () => void;
 }
 
-/** The feedback on one answer; does nothing as long as there is no answer. */
-export function useFeedback(client: ChatClient, answer: Answer | null): Feedback {
-  const store = answer === null ? null : storeFor(client, answer);
+/** The feedback on one answer; does nothing as long as there is no answer with its ids. */
+export function useFeedback(client: ChatClient, answer: PartialAnswer | null): Feedback {
+  const complete = completed(answer);
+  const store = complete && storeFor(client, complete);
   const state = useSyncExternalStore(
     store?.subscribe ?? noSubscription,
     store?.getState ?? nothing,

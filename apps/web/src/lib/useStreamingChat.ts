@@ -1,8 +1,8 @@
 import { useCallback, useEffect, useRef, useState } from "react";
-import type { ChatClient } from "./client";
-import { newId } from "./ids";
-import { messageOf } from "./problem";
-import { type StreamOptions, streamChat } from "./streamChat";
+import type { ChatClient } from "./client.js";
+import { newId } from "./ids.js";
+import { messageOf } from "./problem.js";
+import { type StreamOptions, streamChat } from "./streamChat.js";
 
 export interface StreamingState {
   /** What came so far. */

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useState } from "react";
-import type { Answer } from "./client";
+import type { Answer } from "./client.js";
 
 /** A question with its answer. */
 export interface Turn {
@@ -20,6 +20,11 @@ export interface Transcript {
 }
 
 const KEPT = 100;
+
+/** Where a conversation is kept: each user has their own, as somebody else may sign in in the same tab. */
+export function placeOf(storageKey: string | null, userId: string | undefined): string | null {
+  return storageKey && userId !== undefined ? `${storageKey}.${userId}` : storageKey;
+}
 
 /**
  * The conversation of this tab, which a reload keeps.

@@ -1,0 +1,2 @@
+/** What `feedback-web/styles.css` is to TypeScript. */
+export {};
