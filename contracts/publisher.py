@@ -121,6 +121,17 @@ class FeedbackPublisher:
         if producer is not None:
             await end_producer(producer)
 
+    async def is_answered(self, *, seconds: float = 5) -> bool:
+        """Tell whether a broker answers within so many seconds; nothing is published."""
+        if self._producer is None:
+            return False
+        try:
+            async with asyncio.timeout(seconds):
+                await self._producer.client.fetch_all_metadata()
+        except (KafkaError, OSError, TimeoutError):
+            return False
+        return True
+
     async def chat_completed(self, **fields: Any) -> ChatCompleted:  # noqa: ANN401 - the fields of the event
         """Publish `ChatCompleted`; the arguments are its fields, ``type`` aside.
 

@@ -2,7 +2,6 @@
 
 import asyncio
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -10,6 +9,7 @@ import mlflow
 import structlog
 from mlflow.entities import LiveSpan, SpanType
 
+from apps.chat.asked import Asked
 from apps.chat.model import Model
 from apps.chat.settings import ChatSettings
 from apps.chat.streams import Stream
@@ -30,26 +30,6 @@ NAMES: Final = (
 
 _UNTOLD: Final = 1000
 _SORRY: Final = "the answer could not be made; try again"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """One message, and who asks."""
-
-    message: str
-    client_request_id: str
-    session_id: str
-    user_id: str
-    is_signed_in: bool
-
-    @property
-    def ids(self) -> dict[str, str]:
-        """Give the ids that are echoed."""
-        return {
-            "client_request_id": self.client_request_id,
-            "session_id": self.session_id,
-            "user_id": self.user_id,
-        }
 
 
 class Answering:
@@ -159,8 +139,7 @@ class Answering:
         token = self._api.token(
             client_request_id=asked.client_request_id,
             trace_id=trace_id,
-            # A user whom we have made up is nobody who could give feedback again.
-            user=asked.user_id if asked.is_signed_in else None,
+            user=asked.person,
             names=NAMES,
         )
         return {"trace_id": trace_id, **asked.ids, "feedback_token": token}

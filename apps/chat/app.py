@@ -1,6 +1,5 @@
 """The chat service: answers, the feedback routes, what came in, and the page."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -18,16 +17,18 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic_core import to_json
 from starlette.responses import StreamingResponse
 
-from apps.chat.answering import Answering, Asked
+from apps.chat.answering import Answering
+from apps.chat.asked import Asked
 from apps.chat.insights import Insights
 from apps.chat.library import own_library
 from apps.chat.model import LocalModel, Model
-from apps.chat.run import use_experiment
+from apps.chat.run import wait_for_experiment
 from apps.chat.settings import ChatSettings
 from apps.chat.streams import HEADERS, KEEP_ALIVE, FullError, GoneError, Streams
 from apps.feedback_api import ApiSettings, FeedbackApi, feedback_router
 from apps.feedback_api.app import furnish, operators_router
-from apps.feedback_api.guard import admit_anybody, guarded
+from apps.feedback_api.callers import PageCaller
+from apps.feedback_api.guard import admit_anybody, admit_caller, guarded
 from apps.feedback_api.headers import HeaderName, as_header
 from apps.feedback_api.models import FewFields
 from apps.feedback_api.problems import NO_POSTGRES, ProblemError, away, documented
@@ -111,8 +112,8 @@ def create_app(settings: Settings, api_settings: ApiSettings, chat: ChatSettings
     answering = Answering(api, chat, *models(chat))
 
     @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        app.state.experiment_id = await asyncio.to_thread(use_experiment, settings)
+    async def answers(app: FastAPI) -> AsyncIterator[None]:
+        app.state.experiment_id = await wait_for_experiment(settings)
         page = (chat.mlflow_page or "").rstrip("/") or without_user(settings.mlflow_tracking_uri)
         app.state.mlflow_url = page
         trace_url = f"{page}/#/experiments/{app.state.experiment_id}/traces?selectedEvaluationId={{trace_id}}"
@@ -125,14 +126,16 @@ def create_app(settings: Settings, api_settings: ApiSettings, chat: ChatSettings
         title="Sample chat",
         version="1",
         description="A chat service whose answers can be rated: what is said of them stands in MLflow.",
-        lifespan=lifespan,
     )
     app.state.streams = streams
     app.state.stop = api.hub.end_watches
     furnish(app, api_settings)
-    app.include_router(_chat_router(api, answering, streams))
-    app.include_router(_insights_router(api, chat))
     app.include_router(feedback_router(api))
+    # After the feedback's: what is opened last is closed first, and what ends is still told to Kafka.
+    app.include_router(APIRouter(lifespan=answers))
+    app.include_router(_chat_router(api, answering, streams))
+    app.include_router(_config_router(api))
+    app.include_router(_insights_router(api, chat))
     app.include_router(operators_router(api))
     app.mount("/metrics", api.metrics.asgi())
     _add_page(app)
@@ -179,7 +182,7 @@ def _chat_router(api: FeedbackApi, answering: Answering, streams: Streams) -> AP
         """Answer as server-sent events; the same request id and message again go on where they were."""
         work = partial(answering.stream, asked)
         try:
-            response = streams.open(asked.client_request_id, asked.message, last_event_id, work)
+            response = streams.open(asked, last_event_id, work)
         except GoneError:
             raise ProblemError(410, "what was said of this answer is not kept any more; ask again") from None
         except FullError:
@@ -195,7 +198,7 @@ def _echo(asked: Asked) -> dict[str, str]:
     return dict(zip(("X-Request-ID", "X-Session-ID", "X-User-ID"), map(as_header, values), strict=True))
 
 
-def _insights_router(api: FeedbackApi, chat: ChatSettings) -> APIRouter:
+def _config_router(api: FeedbackApi) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["insights"], route_class=guarded(api, admit_anybody))
 
     @router.get("/config")
@@ -209,7 +212,25 @@ def _insights_router(api: FeedbackApi, chat: ChatSettings) -> APIRouter:
             "dimensions": ["accuracy", "helpfulness", "relevance"],
         }
 
-    @router.get("/insights", responses=documented(422, 429, 503))
+    return router
+
+
+async def _admit_reader(request: Request, api: FeedbackApi) -> None:
+    """Let in who may read what everybody has said.
+
+    Raises:
+        ProblemError: also 401 and 403 for pages: a token is for one answer.
+
+    """
+    await admit_caller(request, api)
+    if isinstance(request.state.caller, PageCaller):
+        raise ProblemError(403, "Insights are for services: send the bearer key of one")
+
+
+def _insights_router(api: FeedbackApi, chat: ChatSettings) -> APIRouter:
+    router = APIRouter(prefix="/v1", tags=["insights"], route_class=guarded(api, _admit_reader))
+
+    @router.get("/insights", responses=documented(401, 403, 422, 429, 503))
     async def insights(
         request: Request, minutes: Annotated[int, Query(ge=1, le=_WEEK)] = 60
     ) -> dict[str, Any]:
@@ -220,7 +241,7 @@ def _insights_router(api: FeedbackApi, chat: ChatSettings) -> APIRouter:
         except DependencyAwayError:
             raise away(NO_POSTGRES) from None
 
-    @router.get("/insights/stream", response_class=StreamingResponse)
+    @router.get("/insights/stream", response_class=StreamingResponse, responses=documented(401, 403, 429))
     async def insights_stream() -> Response:
         """Tell of each receipt as it comes, as server-sent events; who is slow sees the newest."""
         return StreamingResponse(

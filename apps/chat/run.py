@@ -7,14 +7,21 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 import mlflow
+import structlog
 from aiokafka import AIOKafkaProducer
+from mlflow.exceptions import MlflowException
 
 from apps.chat.service import ChatService
 from apps.chat.traffic import Traffic
 from consumers.settings import Settings
 from contracts.publisher import FeedbackPublisher
+from pipeline.adapters.mlflow_client import send
 
 _EXPORT_MILLIS: Final = "500"
+_AGAIN_SECONDS: Final = 1
+_PROBE_SECONDS: Final = 5
+
+log = structlog.get_logger(__name__)
 
 
 def use_experiment(settings: Settings) -> str:
@@ -26,6 +33,20 @@ def use_experiment(settings: Settings) -> str:
     if experiment.isdigit():
         return str(mlflow.set_experiment(experiment_id=experiment).experiment_id)
     return str(mlflow.set_experiment(experiment).experiment_id)
+
+
+async def wait_for_experiment(settings: Settings) -> str:
+    """Do so once MLflow answers; who starts before it waits, and says so."""
+    mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
+    while True:
+        try:
+            # Without the client's own retries, which would be silent for minutes.
+            await asyncio.to_thread(send, "GET", "/health", max_retries=0, timeout=_PROBE_SECONDS)
+            break
+        except MlflowException as error:
+            log.warning("mlflow_away", error=type(error).__name__)
+            await asyncio.sleep(_AGAIN_SECONDS)
+    return await asyncio.to_thread(use_experiment, settings)
 
 
 @asynccontextmanager

@@ -16,6 +16,7 @@ from pydantic_core import to_json
 from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from apps.chat.asked import Asked
 from apps.chat.settings import ChatSettings
 
 KEEP_ALIVE: Final = b": keep-alive\n\n"
@@ -177,7 +178,7 @@ Work = Callable[[Stream], Coroutine[Any, Any, None]]
 
 @dataclass(slots=True)
 class _Running:
-    message: str
+    asked: Asked
     stream: Stream
     task: asyncio.Task[None]
     connections: int = 0
@@ -204,12 +205,11 @@ class Streams:
         """Count them."""
         return len(self._running)
 
-    def open(self, request_id: str, message: str, after: int | None, work: Work) -> StreamingResponse:
-        """Begin a stream, or go on with one.
+    def open(self, asked: Asked, after: int | None, work: Work) -> StreamingResponse:
+        """Begin a stream, or go on with one: its request id names it.
 
         Args:
-            request_id: names the stream.
-            message: what it answers; the same again for who comes back.
+            asked: what it answers, and whom; the same again for who comes back.
             after: the last event that a client has seen; None for one that is new.
             work: makes the answer.
 
@@ -218,16 +218,19 @@ class Streams:
             FullError: when there are too many.
 
         """
-        running = self._running.get(request_id)
+        running = self._running.get(asked.client_request_id)
         if running is None:
             if after:
                 raise GoneError
             self._make_room()
-            running = self._begin(request_id, message, work)
-        elif running.message != message:
+            running = self._begin(asked, work)
+        # Its last event lets one give feedback: only who has asked may hear it.
+        elif (running.asked.message, running.asked.person) != (asked.message, asked.person):
             raise GoneError
         running.stream.check(after or 0)
-        return _Response(self, request_id, running, after or 0, self._settings.keep_alive_seconds)
+        return _Response(
+            self, asked.client_request_id, running, after or 0, self._settings.keep_alive_seconds
+        )
 
     def _make_room(self) -> None:
         """See that there may be one more; as many as are under way may be kept for who comes back."""
@@ -241,12 +244,12 @@ class Streams:
         for request_id in idle[: max(0, len(self._running) - 2 * most + 1)]:
             self._end(request_id)
 
-    def _begin(self, request_id: str, message: str, work: Work) -> _Running:
+    def _begin(self, asked: Asked, work: Work) -> _Running:
         settings = self._settings
         buffer = Buffer(kept=settings.buffer_bytes, ahead=settings.ahead_bytes)
         stream = Stream(buffer, group_seconds=settings.group_seconds)
-        running = _Running(message, stream, asyncio.create_task(work(stream)))
-        self._running[request_id] = running
+        running = _Running(asked, stream, asyncio.create_task(work(stream)))
+        self._running[asked.client_request_id] = running
         return running
 
     def joined(self, running: _Running) -> None:

@@ -15,6 +15,7 @@ from contracts.topics import Topics
 log = structlog.get_logger(__name__)
 
 _AGAIN_SECONDS: Final = 1
+_PROBE_SECONDS: Final = 5
 
 
 class Door:
@@ -26,7 +27,7 @@ class Door:
         )
         self.is_open = False
         self.answers = False
-        """Whether Kafka acknowledged what was published last."""
+        """Whether Kafka acknowledged what was published last, or has answered since."""
 
     async def run(self) -> None:
         """Connect, and stay so until cancelled."""
@@ -37,7 +38,10 @@ class Door:
             except PublishError as error:
                 log.warning("kafka_away", error=str(error))
                 await asyncio.sleep(_AGAIN_SECONDS)
-        await asyncio.Event().wait()
+        while True:
+            # Who is not ready is sent nothing, and would never see Kafka come back.
+            await asyncio.sleep(_PROBE_SECONDS if self.answers else _AGAIN_SECONDS)
+            self.answers = await self._publisher.is_answered()
 
     async def close(self) -> None:
         """Disconnect."""

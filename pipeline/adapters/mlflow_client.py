@@ -73,9 +73,9 @@ def configure_mlflow(*, concurrency: int, retries: bool = False) -> None:
 
     Args:
         concurrency: threads that use the client.
-        retries: whether its own retries stay, which the export of traces needs. Else they are switched off: they
-            hide the answer and hold a thread for minutes. A repeated create answers 500, which only looking can
-            tell from a failure.
+        retries: whether its own retries stay, which the export of traces needs. Else they are off: they hide
+            the answer and hold a thread for minutes; and a repeated create answers 500, which only looking
+            can tell from a failure.
 
     """
     if not retries:

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from apps.chat.asked import Asked
 from apps.chat.settings import ChatSettings
 from apps.chat.streams import FullError, GoneError, Stream, Streams
 
@@ -18,6 +19,16 @@ async def streams() -> AsyncIterator[Streams]:
     await streams.close()
 
 
+def asked(request_id: str, *, message: str = "hello", user: str | None = None) -> Asked:
+    return Asked(
+        message=message,
+        client_request_id=request_id,
+        session_id="s",
+        user_id=user or "anonymous-1",
+        is_signed_in=user is not None,
+    )
+
+
 async def done(stream: Stream) -> None:
     stream.end({"type": "done"})
 
@@ -28,19 +39,30 @@ async def endless(_stream: Stream) -> None:
 
 async def test_those_under_way_are_counted_and_those_that_are_done_are_not(streams: Streams) -> None:
     for number in range(MOST):
-        streams.open(f"done-{number}", "hello", None, done)
+        streams.open(asked(f"done-{number}"), None, done)
     await asyncio.sleep(0)  # they say their all
     for number in range(MOST):
-        streams.open(f"busy-{number}", "hello", None, endless)
+        streams.open(asked(f"busy-{number}"), None, endless)
     with pytest.raises(FullError):
-        streams.open("one-too-many", "hello", None, endless)
+        streams.open(asked("one-too-many"), None, endless)
 
 
 async def test_of_those_that_are_done_the_last_are_kept_for_who_comes_back(streams: Streams) -> None:
     for number in range(2 * MOST + 1):
-        streams.open(f"done-{number}", "hello", None, done)
+        streams.open(asked(f"done-{number}"), None, done)
         await asyncio.sleep(0)
     assert len(streams) == 2 * MOST
-    streams.open("done-1", "hello", 1, done)
+    streams.open(asked("done-1"), 1, done)
     with pytest.raises(GoneError):
-        streams.open("done-0", "hello", 1, done)
+        streams.open(asked("done-0"), 1, done)
+
+
+@pytest.mark.parametrize(
+    "other", [asked("r", user="ben"), asked("r"), asked("r", user="anna", message="hello!")]
+)
+async def test_only_who_asked_goes_on_with_a_stream(streams: Streams, other: Asked) -> None:
+    streams.open(asked("r", user="anna"), None, done)
+    await asyncio.sleep(0)
+    streams.open(asked("r", user="anna"), 1, done)
+    with pytest.raises(GoneError):
+        streams.open(other, 1, done)
