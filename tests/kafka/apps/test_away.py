@@ -1,6 +1,5 @@
 """What the HTTP door says and does while Kafka or MLflow is away, and after they have come back."""
 
-import json
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +13,6 @@ from support.waiting import wait_until
 from support.world import request_id, write_traces
 
 from consumers.settings import Settings
-from ops.reading import read_topic
 
 THUMB = {
     "source": {"type": "HUMAN", "id": "eve"},
@@ -82,13 +80,3 @@ async def test_a_chat_that_starts_before_mlflow_waits_for_it_and_its_traces_surv
             trace = await trace_of(settings, answer["client_request_id"])
             assert trace.info.trace_id == answer["trace_id"]
             assert exporting.left < 0
-
-
-async def test_what_a_stream_says_last_is_told_before_the_process_ends(
-    settings: Settings, tmp_path: Path
-) -> None:
-    async with running(CHAT, settings, tmp_path, FEEDBACK_API_OPEN="true") as chat:
-        answer = await ask(chat)
-    records = await read_topic(settings.kafka, settings.topics.chat_completed)
-    told = {json.loads(record.value or b"{}").get("client_request_id") for record in records}
-    assert answer["client_request_id"] in told

@@ -1,18 +1,22 @@
 """Who is let in by where a request comes from, and what is refused without a look at all of it."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI, Request
-from pydantic import TypeAdapter, ValidationError
+from pydantic import SecretStr, TypeAdapter, ValidationError
 
 from apps.chat.app import Message, without_user
+from apps.chat.app import create_app as create_chat
+from apps.chat.settings import ChatSettings
 from apps.feedback_api import ApiSettings, FeedbackApi, feedback_router
 from apps.feedback_api.app import create_app, furnish
 from apps.feedback_api.guard import check_host
 from apps.feedback_api.models import OneOrMany
 from apps.feedback_api.problems import ProblemError
+from apps.feedback_api.tokens import Grant, TokenKeys
 from consumers.settings import Settings
 from contracts.identity import NAMESPACE
 
@@ -112,3 +116,24 @@ async def test_a_status_is_asked_for_where_the_routes_are_mounted() -> None:
 def test_an_address_is_shown_without_its_password() -> None:
     assert without_user("https://anna:geheim@mlflow.example:5000/sub/") == "https://mlflow.example:5000/sub"
     assert without_user("http://127.0.0.1:5000") == "http://127.0.0.1:5000"
+
+
+async def test_what_people_say_is_not_for_everybody_to_read() -> None:
+    closed = ApiSettings(token_keys=SecretStr(f"k:{'x' * 32}"), service_keys=SecretStr(f"bi:{'y' * 32}"))
+    served = create_chat(Settings(), closed, ChatSettings())
+    grant = Grant(
+        client_request_id="r",
+        trace_id=None,
+        user="anna",
+        names=("helpful",),
+        expires_at=datetime.now(UTC) + timedelta(hours=1),
+    )
+    token = {"X-Feedback-Token": TokenKeys({"k": "x" * 32}).sign(grant)}
+    async with client(served) as asking:
+        for path in ("/v1/insights", "/v1/insights/stream"):
+            assert (await asking.get(path)).status_code == 401
+            assert (await asking.get(path, headers=token)).status_code == 403
+        wrong = {"Authorization": "Bearer " + "z" * 32}
+        assert (await asking.get("/v1/insights", headers=wrong)).status_code == 401
+        right = {"Authorization": "Bearer " + "y" * 32}
+        assert (await asking.get("/v1/insights?minutes=0", headers=right)).status_code == 422
