@@ -216,19 +216,22 @@ def _config_router(api: FeedbackApi) -> APIRouter:
 
 
 async def _admit_reader(request: Request, api: FeedbackApi) -> None:
-    """Let in who may read what everybody has said.
+    """Let in a service, which may read what everybody has said.
 
     Raises:
-        ProblemError: also 401 and 403 for pages: a token is for one answer.
+        ProblemError: also 401, and 403 for pages: a token is for one answer.
 
     """
     await admit_caller(request, api)
     if isinstance(request.state.caller, PageCaller):
-        raise ProblemError(403, "Insights are for services: send the bearer key of one")
+        raise ProblemError(
+            403, "Insights are for services: send the bearer key of one; FEEDBACK_CHAT_INSIGHTS_OPEN allows"
+        )
 
 
 def _insights_router(api: FeedbackApi, chat: ChatSettings) -> APIRouter:
-    router = APIRouter(prefix="/v1", tags=["insights"], route_class=guarded(api, _admit_reader))
+    admit = admit_anybody if chat.insights_open else _admit_reader
+    router = APIRouter(prefix="/v1", tags=["insights"], route_class=guarded(api, admit))
 
     @router.get("/insights", responses=documented(401, 403, 422, 429, 503))
     async def insights(

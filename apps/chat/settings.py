@@ -41,6 +41,9 @@ class ChatSettings(BaseSettings):
     )
     group_seconds: float = Field(default=0.025, ge=0, le=1, description="tokens within this time go together")
     keep_alive_seconds: float = Field(default=15, gt=0)
+    insights_open: bool = Field(
+        default=False, description="whoever gets to the page may read what everybody has said"
+    )
     mlflow_page: str | None = Field(
         default=None, description="MLflow's address for browsers; by default that of MLFLOW_TRACKING_URI"
     )

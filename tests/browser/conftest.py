@@ -74,6 +74,7 @@ async def service(world: Settings, tmp_path_factory: pytest.TempPathFactory) -> 
         "FEEDBACK_HTTP_PORT": str(free_port()),
         "FEEDBACK_CHAT_PORT": str(port),
         "FEEDBACK_API_PUBLISH_SECONDS": "2",
+        "FEEDBACK_CHAT_INSIGHTS_OPEN": "true",
         "FEEDBACK_API_RATE_USER": "",
         "FEEDBACK_API_RATE_ADDRESS": "",
     }

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import mlflow
 from playwright.async_api import Locator, Page, expect
+from support.apps import is_whole, root_of
 from support.waiting import wait_until
 from support.world import assessments, value_of
 
@@ -102,8 +103,7 @@ def said(found: list[dict[str, Any]]) -> Said:
     }
 
 
-def response_of(trace_id: str) -> str:
-    """Give the answer that a trace holds."""
-    trace = mlflow.get_trace(trace_id)
-    assert trace is not None
-    return str(trace.data.spans[0].attributes["response"])
+async def response_of(trace_id: str) -> str:
+    """Give the answer that a trace holds, once all of it is there."""
+    await wait_until(lambda: is_whole(mlflow.get_trace(trace_id)), seconds=_LOGGED_SECONDS, what="the trace")
+    return str(root_of(mlflow.get_trace(trace_id)).attributes["response"])

@@ -16,7 +16,7 @@ async def test_an_answer_grows_word_by_word_and_ends_as_its_trace_says(person: P
     assert len(await text.inner_text()) > len(first)
     await person.good.click()
     await person.sees_logged(trace, {"user_feedback": (True, "")})
-    assert (await person.turns())[-1]["answer"] == response_of(trace)
+    assert (await person.turns())[-1]["answer"] == await response_of(trace)
 
 
 async def test_a_broken_connection_is_made_anew_and_no_word_is_lost_or_doubled(
@@ -40,7 +40,7 @@ async def test_a_broken_connection_is_made_anew_and_no_word_is_lost_or_doubled(
     assert int(asked[1][1] or 0) > 0
     await person.good.click()
     await person.sees_logged(trace, {"user_feedback": (True, "")})
-    assert (await person.turns())[-1]["answer"] == response_of(trace)
+    assert (await person.turns())[-1]["answer"] == await response_of(trace)
 
 
 async def test_a_stream_that_cannot_be_picked_up_is_asked_for_again(person: Person) -> None:
