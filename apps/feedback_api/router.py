@@ -41,6 +41,7 @@ _RATED = ("accuracy", "helpfulness", "relevance")
 _SCALE = 5
 _STATUS = "feedback_status"
 _NOBODY = "nobody"
+_MOST_ROOTS = 100
 
 
 async def _given(
@@ -50,12 +51,26 @@ async def _given(
         str | None, Header(description="the same again makes a retry the same event")
     ] = None,
 ) -> Given:
-    digest = digest_of(request, await request.body())
-    # Where the app that the router is in has it.
-    status_path = request.url_for(_STATUS, feedback_id=UUID(int=0)).path.rpartition("/")[0]
+    digest = digest_of(request, await request.body()) if idempotency_key is not None else None
     return Given(
-        caller=request.state.caller, key=idempotency_key, digest=digest, wait=wait, status_path=status_path
+        caller=request.state.caller,
+        key=idempotency_key,
+        digest=digest,
+        wait=wait,
+        status_path=_status_path(request),
     )
+
+
+def _status_path(request: Request) -> str:
+    """Say where the app that the router is in has it: looked up once, as that takes a while."""
+    known = request.app.state._state.setdefault("feedback_status_paths", {})  # noqa: SLF001 - no `get`
+    root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
+    if root not in known:
+        path = request.url_for(_STATUS, feedback_id=UUID(int=0)).path.rpartition("/")[0]
+        if len(known) >= _MOST_ROOTS:
+            return path
+        known[root] = path
+    return str(known[root])
 
 
 _Given = Annotated[Given, Depends(_given)]

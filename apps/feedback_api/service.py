@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import structlog
 
 from apps.feedback_api import say
-from apps.feedback_api.answers import STATES, accepted, with_receipts
+from apps.feedback_api.answers import STATES, Told, accepted, told, with_receipts
 from apps.feedback_api.callers import Caller, PageCaller, ServiceCaller, Trust
 from apps.feedback_api.door import Door
 from apps.feedback_api.keys import SeenKeys
@@ -31,7 +31,6 @@ from pipeline.adapters.mlflow_client import MlflowThreads, configure_mlflow
 from pipeline.adapters.mlflow_traces import MlflowTraces
 from pipeline.adapters.postgres import make_pool
 from pipeline.outcomes import DependencyAwayError
-from pipeline.versions import versions_of
 
 log = structlog.get_logger(__name__)
 
@@ -46,7 +45,7 @@ class Request:
 
     caller: Caller
     key: str | None
-    digest: bytes
+    digest: bytes | None
     wait: float
     status_path: str
 
@@ -165,16 +164,16 @@ class FeedbackApi:
         places = await self._places(asked, request.caller)
         if must_be_known:
             places = [await self._known(place, seconds=until - clock()) for place in places]
-        events = _events(asked, places, request, at)
-        wanted = [(event.event_id, version.feedback_id) for event in events for version in versions_of(event)]
+        events = [told(event) for event in _events(asked, places, request, at)]
         if not request.wait:
             await self._publish(events)
-            return False, [accepted(event, request.status_path) for event in events]
+            return False, [accepted(one, request.status_path) for one in events]
+        wanted = [(one.event.event_id, version.feedback_id) for one in events for version in one.versions]
         with self.hub.expect(wanted) as expected:
             await self._publish(events)
             if expected is not None and await expected.wait(max(0, until - clock())):
-                return True, [with_receipts(event, request.status_path, expected) for event in events]
-        answers = [accepted(event, request.status_path) for event in events]
+                return True, [with_receipts(one, request.status_path, expected) for one in events]
+        answers = [accepted(one, request.status_path) for one in events]
         return await self._look(events, answers), answers
 
     async def _places(self, asked: Sequence[say.Asked], caller: Caller) -> list[say.About]:
@@ -192,28 +191,28 @@ class FeedbackApi:
 
     def _time_of(self, request: Request) -> datetime:
         now = self.now()
-        if request.key is None:
+        if request.key is None or request.digest is None:
             return now
         return self._seen.time_of(request.caller.name, request.key, request.digest, now=now)
 
-    async def _publish(self, events: Sequence[FeedbackEvent]) -> None:
-        await self.door.publish(*events)
+    async def _publish(self, events: Sequence[Told]) -> None:
+        await self.door.publish(*(one.event for one in events))
         self.metrics.published(len(events))
-        for event in events:
-            for version in versions_of(event):
-                self._remembered.add(version.feedback_id, event.event_id, event.reference)
+        for one in events:
+            for version in one.versions:
+                self._remembered.add(version.feedback_id, one.event.event_id, one.event.reference)
 
-    async def _look(self, events: Sequence[FeedbackEvent], answers: Sequence[Accepted]) -> bool:
+    async def _look(self, events: Sequence[Told], answers: Sequence[Accepted]) -> bool:
         """Ask the table once, when receipts have not come: they may have come before we read."""
         try:
             found = await standings(self.pool, [item.feedback_id for one in answers for item in one.feedback])
         except DependencyAwayError:
             return False
-        for event, answer in zip(events, answers, strict=True):
+        for one, answer in zip(events, answers, strict=True):
             for item in answer.feedback:
                 stands = found.get(item.feedback_id)
                 if stands is not None:
-                    status = stands.of_event(event.event_id, event.submitted_at, is_ours=True)
+                    status = stands.of_event(one.event.event_id, one.event.submitted_at, is_ours=True)
                     item.status, item.reason = status.status, status.reason
                     item.trace_id, item.assessment_id = status.trace_id, status.assessment_id
             if all(item.status in STATES.values() for item in answer.feedback):
