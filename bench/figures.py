@@ -29,6 +29,8 @@ FIGURES: Final[Mapping[str, Sequence[str]]] = {
     "copy_per_s": (),
     "api_per_s": ("bare_api_per_s",),
     "api_p99_ms": ("bare_api_p99_ms",),
+    "streams_s": ("stream_alone_s", "streams_first_words_p99_ms"),
+    "streams_rss_mb": ("streams_rss_first_round_mb", "streams_rss_start_mb"),
 }
 """The figures of `bench/results.json`, each with the samples that belong to it; ``naive_per_s`` is at 1 M."""
 

@@ -196,6 +196,15 @@ class World:
             ).fetchone() or (0,)
         return int(count)
 
+    def traces(self) -> int:
+        """Count the traces whose root span is in MLflow."""
+        with psycopg.connect(self.rig.mlflow_database) as session:
+            (count,) = session.execute(
+                "SELECT count(*) FROM spans WHERE experiment_id = %s AND parent_span_id IS NULL",
+                [int(self.experiment)],
+            ).fetchone() or (0,)
+        return int(count)
+
     def again(self) -> "World":
         """Give the same topics, unread, with a schema of their own."""
         _forget_group(self.rig.kafka, self.settings.group(FEEDBACK_GROUP))

@@ -14,10 +14,10 @@ import psutil
 from bench.apart import apart
 from bench.figures import percentile
 from bench.raw_http import Post, request_of
-from bench.rig import Process, Rig, wait_for
+from bench.rig import Process, Rig, World, wait_for
 from bench.size import Run, Samples, Size
 
-ROUNDS: Final = 4
+ROUNDS: Final = 6
 """How often all are streamed; the first fills what the later ones use again."""
 
 _CHAT: Final = ("apps.chat",)
@@ -26,6 +26,7 @@ _QUESTION: Final = json.dumps({"message": "What is a dead letter?"}).encode()
 _DONE: Final = b'"type":"done"'
 _END: Final = b"0\r\n\r\n"
 _GONE_SECONDS: Final = 60
+_EXPORT_SECONDS: Final = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +41,19 @@ class Streamed:
 def streams(rig: Rig, size: Size) -> Iterator[Run]:
     """Measure how long streams take alone and together, and the memory after each round, in MB.
 
-    One more client has asked, and never reads.
+    A round begins when the traces of the one before are in MLflow, which takes fewer a second than are made.
     """
 
     def run(_known: Samples) -> dict[str, float]:
         rig.clean()
-        with rig.world().processes(1, _CHAT, FEEDBACK_API_OPEN="true", FEEDBACK_API_RATE_ADDRESS="") as (
-            chat,
-        ):
+        world = rig.world()
+        with world.processes(1, _CHAT, FEEDBACK_API_OPEN="true", FEEDBACK_API_RATE_ADDRESS="") as (chat,):
             host = f"127.0.0.1:{chat.port}"
             alone = apart(_stream, host, 1)
             rss, found = [_rss(chat)], []
-            for _ in range(ROUNDS):
+            for number in range(1, ROUNDS + 1):
                 found.append(apart(_stream, host, size.streams))
+                _wait_for_traces(world, 1 + number * size.streams)
                 rss.append(_rss(chat))
             wait_for(lambda: _connections(chat) == 0, seconds=_GONE_SECONDS, what="all clients are gone")
         last = found[-1]
@@ -62,9 +63,14 @@ def streams(rig: Rig, size: Size) -> Iterator[Run]:
             "streams_first_words_p99_ms": percentile(last.first, 99) * 1000,
             "streams_rss_mb": rss[-1] / 1e6,
             "streams_rss_first_round_mb": rss[1] / 1e6,
+            "streams_rss_start_mb": rss[0] / 1e6,
         }
 
     yield run
+
+
+def _wait_for_traces(world: World, count: int) -> None:
+    wait_for(lambda: world.traces() == count, seconds=_EXPORT_SECONDS, what=f"{count} traces")
 
 
 def _rss(chat: Process) -> int:
@@ -83,11 +89,7 @@ def _stream(host: str, count: int) -> Streamed:
 
 
 async def _all(host: str, count: int) -> Streamed:
-    # Asks, and reads nothing.
-    deaf = await asyncio.open_connection(*host.split(":"), limit=1)
-    deaf[1].write(request_of(host, Post(_PATH, _QUESTION)))
     found = await asyncio.gather(*(_one(host) for _ in range(count)))
-    deaf[1].close()
     return Streamed([first for first, _ in found], [whole for _, whole in found])
 
 

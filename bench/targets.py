@@ -158,6 +158,20 @@ LINES: Final = (
         judged="api_p99_ms",
     ),
     Line(
+        what="500 streams at once, p50 of an answer, s",
+        figure="streams_s",
+        ceiling="stream_alone_s",
+        ceiling_is="one stream alone",
+        judged="streams_s",
+    ),
+    Line(
+        what="memory after 3,000 streams, MB",
+        figure="streams_rss_mb",
+        ceiling="streams_rss_first_round_mb",
+        ceiling_is="after the first 500",
+        judged="streams_rss_mb",
+    ),
+    Line(
         what="bulk, end to end, beside Phoenix",
         figure="bulk_beside_phoenix_per_s",
         ceiling="phoenix_sync_per_s",

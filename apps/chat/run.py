@@ -18,6 +18,7 @@ from contracts.publisher import FeedbackPublisher
 from pipeline.adapters.mlflow_client import send
 
 _EXPORT_MILLIS: Final = "500"
+_EXPORT_QUEUE: Final = "10000"
 _AGAIN_SECONDS: Final = 1
 _PROBE_SECONDS: Final = 5
 
@@ -28,6 +29,8 @@ def use_experiment(settings: Settings) -> str:
     """Have traces go to the first of the experiments, which is made where it is missing; gives its id."""
     # Feedback comes a second after the answer: MLflow's five would have it wait for its trace.
     os.environ.setdefault("MLFLOW_ASYNC_TRACE_LOGGING_MAX_INTERVAL_MILLIS", _EXPORT_MILLIS)
+    # What finds no place there is thrown away: MLflow takes some 30 traces a second, people come in bursts.
+    os.environ.setdefault("MLFLOW_ASYNC_TRACE_LOGGING_MAX_QUEUE_SIZE", _EXPORT_QUEUE)
     experiment = settings.mlflow_experiments[0]
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
     if experiment.isdigit():

@@ -1,11 +1,7 @@
-"""Many streams at once on one process: all of them to their end, in memory that does not grow.
-
-`FEEDBACK_TEST_STREAMS=500` for as many as a process should hold; each leaves a trace, which takes its time.
-"""
+"""Many streams at once on one process: all of them to their end, in memory that does not grow."""
 
 import asyncio
 import logging
-import os
 import re
 import time
 
@@ -15,7 +11,7 @@ from support.waiting import wait_until
 
 log = logging.getLogger(__name__)
 
-STREAMS = int(os.environ.get("FEEDBACK_TEST_STREAMS", "60"))
+STREAMS = 500
 ASK = {"message": "What is a dead letter?"}
 _MEGABYTE = 1024 * 1024
 
@@ -26,7 +22,7 @@ async def metric(chat: httpx.AsyncClient, name: str) -> float:
     return float(found[1])
 
 
-async def test_many_streams_beside_one_that_does_not_read(chat: httpx.AsyncClient) -> None:
+async def test_five_hundred_streams_at_once_and_again(chat: httpx.AsyncClient) -> None:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=0)
     async with httpx.AsyncClient(base_url=chat.base_url, timeout=60, limits=limits) as many:
 
@@ -35,12 +31,12 @@ async def test_many_streams_beside_one_that_does_not_read(chat: httpx.AsyncClien
                 return str((await spoken(response))[-1][1]["type"])
 
         used = []
-        async with many.stream("POST", "/chat/stream", json=ASK):  # never read
-            for _ in range(2):
-                start = time.perf_counter()
-                assert await asyncio.gather(*(one() for _ in range(STREAMS))) == ["done"] * STREAMS
-                used.append((await metric(chat, "process_resident_memory_bytes")) / _MEGABYTE)
-                log.warning("%d streams in %.1f s, %.0f MB", STREAMS, time.perf_counter() - start, used[-1])
+        for _ in range(2):
+            start = time.perf_counter()
+            assert await asyncio.gather(*(one() for _ in range(STREAMS))) == ["done"] * STREAMS
+            used.append((await metric(chat, "process_resident_memory_bytes")) / _MEGABYTE)
+            log.warning("%d streams in %.1f s, %.0f MB", STREAMS, time.perf_counter() - start, used[-1])
+    # The traces that MLflow has not taken yet are among it.
     assert used[1] - used[0] < 30, "what one round leaves is used by the next"
 
     async def are_gone() -> bool:

@@ -78,6 +78,8 @@ def test_results_hold_these_names_and_no_more() -> None:
         "copy_per_s",
         "api_per_s",
         "api_p99_ms",
+        "streams_s",
+        "streams_rss_mb",
     }
     assert results["figures"]["bulk_per_s"] == {"median": 2.0, "runs": [1.0, 2.0, 4.0]}
     assert samples_of(results) == every
