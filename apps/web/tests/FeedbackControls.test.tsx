@@ -385,6 +385,75 @@ describe("FeedbackControls", () => {
     expect(sent().at(-1)?.assessments[0]?.value).toBe(true);
   });
 
+  test("sends the newer wish where the one under way is refused for good", async () => {
+    let refuseFirst = () => {};
+    server.on(FEEDBACK, (_asked, response) => {
+      refuseFirst = () => json(response, 422, { detail: "That thumb cannot be taken." });
+    });
+    const { unmount } = show();
+    await userEvent.click(good());
+    await waitFor(() => expect(sent()).toHaveLength(1));
+    await userEvent.click(bad());
+    accept();
+    refuseFirst();
+    await thanks();
+    expect(isPressed(bad())).toBe(true);
+    expect(screen.getByRole("alert").textContent).toBe("");
+    expect(sent().map(({ assessments }) => assessments[0]?.value)).toEqual([true, false]);
+    unmount();
+    show();
+    expect(isPressed(bad())).toBe(true);
+  });
+
+  test("sends a thumb that failed along with the rating that follows it", async () => {
+    refuse(503, "Kafka is away.");
+    show();
+    await userEvent.click(bad());
+    await screen.findByText("Kafka is away.");
+    accept();
+    await userEvent.click(screen.getByRole("button", { name: "Rate in detail" }));
+    const accuracy = screen.getByRole("group", { name: "accuracy" });
+    await userEvent.click(accuracy.querySelector("input[value='4']") as HTMLElement);
+    await thanks();
+    expect(isPressed(bad())).toBe(true);
+    expect(sent().map(({ assessments }) => assessments)).toEqual([
+      [{ name: "user_feedback", value: false }],
+      [{ name: "user_feedback", value: false }],
+      [{ name: "user_accuracy", value: 0.8 }],
+    ]);
+  });
+
+  test("takes a second click on what failed for another try of the same", async () => {
+    refuse(503, "Kafka is away.");
+    show();
+    await userEvent.click(bad());
+    await screen.findByText("Kafka is away.");
+    accept();
+    await userEvent.click(bad());
+    await thanks();
+    expect(isPressed(bad())).toBe(true);
+    const [first, second] = server.to(FEEDBACK);
+    expect(second?.body).toEqual(first?.body);
+    expect(second?.headers["idempotency-key"]).toBe(first?.headers["idempotency-key"]);
+  });
+
+  test("takes a comment for one on the thumb that is shown, also after another thumb has failed", async () => {
+    accept();
+    show();
+    await userEvent.click(bad());
+    await thanks();
+    refuse(503, "Kafka is away.");
+    await userEvent.click(good());
+    await screen.findByText("Kafka is away.");
+    accept();
+    await userEvent.type(screen.getByLabelText("What was wrong with it?"), "Too long.");
+    await userEvent.click(screen.getByRole("button", { name: "Save comment" }));
+    await thanks();
+    expect(sent().at(-1)?.assessments).toEqual([
+      { name: "user_feedback", value: false, rationale: "Too long." },
+    ]);
+  });
+
   test("does not show what another tab has not sent yet", async () => {
     accept();
     show();

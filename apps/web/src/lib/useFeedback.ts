@@ -32,7 +32,8 @@ export function useFeedback(client: ChatClient, answer: PartialAnswer | null): F
       rate: (isCorrect: boolean) =>
         store?.change((was) => (was.thumbs === isCorrect ? was : { ...was, thumbs: isCorrect, comment: "" })),
       comment: (text: string) =>
-        store?.change((was) => (was.thumbs === null ? was : { ...was, comment: text.trim() })),
+        // It is about the thumb that is shown, also where another one has failed.
+        store?.change((was, { thumbs }) => (thumbs === null ? was : { ...was, thumbs, comment: text.trim() })),
       rateDimension: (dimension: string, rating: number) =>
         store?.change((was) => ({ ...was, ratings: { ...was.ratings, [dimension]: rating } })),
       undo: () => store?.change(() => NO_OPINION),
