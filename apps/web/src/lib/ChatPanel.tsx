@@ -36,21 +36,22 @@ interface ChatPanelProps extends ChatLook {
 
 /** A conversation with its composer; what both chats look like. */
 export function ChatPanel(props: ChatPanelProps) {
-  const { turns, isBusy, onAsk, onStop, renderEmpty } = props;
+  const { client, turns, isBusy, onAsk, onClear, onStop, renderEmpty } = props;
   const last = turns.at(-1);
   const end = useStickyEnd(last && `${turns.length} ${last.answer.length} ${last.status}`);
+
+  function begin(): void {
+    client.newSession();
+    onClear();
+  }
+
   return (
     <div className="fb-chat">
       <div className="fb-conversation">
         {turns.length === 0 && renderEmpty?.(onAsk)}
         {turns.length > 0 && (
           <>
-            <button
-              type="button"
-              className="fb-button fb-quiet fb-new"
-              disabled={isBusy}
-              onClick={props.onClear}
-            >
+            <button type="button" className="fb-button fb-quiet fb-new" disabled={isBusy} onClick={begin}>
               New conversation
             </button>
             <ol className="fb-turns" aria-label="Conversation">

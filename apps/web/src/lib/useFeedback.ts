@@ -33,7 +33,9 @@ export function useFeedback(client: ChatClient, answer: PartialAnswer | null): F
         store?.change((was) => (was.thumbs === isCorrect ? was : { ...was, thumbs: isCorrect, comment: "" })),
       comment: (text: string) =>
         // It is about the thumb that is shown, also where another one has failed.
-        store?.change((was, { thumbs }) => (thumbs === null ? was : { ...was, thumbs, comment: text.trim() })),
+        store?.change((was, { thumbs }) =>
+          thumbs === null ? was : { ...was, thumbs, comment: text.trim() },
+        ),
       rateDimension: (dimension: string, rating: number) =>
         store?.change((was) => ({ ...was, ratings: { ...was.ratings, [dimension]: rating } })),
       undo: () => store?.change(() => NO_OPINION),
