@@ -9,6 +9,7 @@ import {
   useState,
 } from "react";
 import type { ChatClient } from "./client.js";
+import { isComposing } from "./composing.js";
 import { FeedbackControls } from "./FeedbackControls.js";
 import { Send, Stop, Warning } from "./icons.js";
 import type { Turn } from "./useTranscript.js";
@@ -179,9 +180,8 @@ function Composer({ isBusy, onAsk, onStop, placeholder }: ComposerProps) {
   }
 
   function onKeyDown(event: KeyboardEvent): void {
-    // Enter also ends a word that is being composed, in Japanese for one; Safari says so by the code only.
-    const isComposing = event.nativeEvent.isComposing || event.keyCode === 229;
-    if (event.key === "Enter" && !event.shiftKey && !isComposing) send(event);
+    // Enter also ends a word that is being composed.
+    if (event.key === "Enter" && !event.shiftKey && !isComposing(event)) send(event);
   }
 
   function stop(): void {
