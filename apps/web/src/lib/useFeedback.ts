@@ -25,7 +25,8 @@ export function useFeedback(client: ChatClient, answer: PartialAnswer | null): F
   const state = useSyncExternalStore(
     store?.subscribe ?? noSubscription,
     store?.getState ?? nothing,
-    store?.getState ?? nothing,
+    // A server knows nothing of what the browser keeps, and the first drawing here must be the server's.
+    nothing,
   );
   const actions = useMemo(
     () => ({
