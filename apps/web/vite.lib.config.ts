@@ -6,7 +6,11 @@ export default defineConfig({
   publicDir: false,
   build: {
     lib: { entry: "src/lib/bundle.ts", formats: ["es"], fileName: "index", cssFileName: "styles" },
-    // The page that uses it brings these.
-    rolldownOptions: { external: [/^react($|\/)/, /^react-dom($|\/)/, "eventsource-parser"] },
+    rolldownOptions: {
+      // The page that uses it brings these.
+      external: [/^react($|\/)/, /^react-dom($|\/)/, "eventsource-parser"],
+      // Its hooks work in the browser alone; a framework that draws on a server must know.
+      output: { banner: '"use client";' },
+    },
   },
 });

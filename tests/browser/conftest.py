@@ -8,16 +8,17 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
 from chaos.proxy import Proxy
-from playwright.async_api import Browser, BrowserContext, async_playwright, expect
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, async_playwright, expect
 from support.consumers import Consumers
 from support.stack import Stack, make_settings
 from support.waiting import wait_until
 
-from browser.person import Person
+from browser.person import Person, Visit
 from consumers.settings import Settings, to_environment
 from local import stack as local_stack
 from local.ports import free_port
@@ -27,6 +28,7 @@ _ROOT = Path(__file__).parents[2]
 _START_SECONDS = 60
 _END_SECONDS = 30
 _EXPECT_MS = 20_000
+_POLICY = "Content Security Policy"
 # Without these it looks for its maker's servers at each start.
 _QUIET = (
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
@@ -110,11 +112,31 @@ def proxy(service: int) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-async def context(browser: Browser, proxy: Proxy) -> AsyncIterator[BrowserContext]:
+async def visit(browser: Browser, proxy: Proxy) -> AsyncIterator[Visit]:
+    """Make browsers that have never been here; no page of theirs may want what its policy forbids."""
+    contexts: list[BrowserContext] = []
+    refused: list[str] = []
+
+    def hear(message: ConsoleMessage) -> None:
+        if message.type == "error" and _POLICY in message.text:
+            refused.append(message.text)
+
+    async def new_context(**options: Any) -> BrowserContext:
+        context = await browser.new_context(base_url=f"http://127.0.0.1:{proxy.port}", **options)
+        context.on("console", hear)
+        contexts.append(context)
+        return context
+
+    yield new_context
+    for context in contexts:
+        await context.close()
+    assert refused == []
+
+
+@pytest.fixture
+async def context(visit: Visit) -> BrowserContext:
     """A browser that has never been here."""
-    context = await browser.new_context(base_url=f"http://127.0.0.1:{proxy.port}")
-    yield context
-    await context.close()
+    return await visit()
 
 
 @pytest.fixture

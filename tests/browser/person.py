@@ -1,11 +1,12 @@
 """What a person does on the page, and what MLflow holds of it in the end."""
 
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
 import mlflow
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import BrowserContext, Locator, Page, expect
 from support.apps import is_whole, root_of
 from support.waiting import wait_until
 from support.world import assessments, value_of
@@ -17,6 +18,9 @@ _LOGGED_SECONDS: Final = 40
 
 Said = dict[str, tuple[Any, str]]
 """By name: the value, and the comment or nothing."""
+
+Visit = Callable[..., Awaitable[BrowserContext]]
+"""Makes a browser that has never been here, with the options of a Playwright context."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ import signal
 from collections.abc import Callable
 
 from chaos.proxy import Proxy
-from playwright.async_api import Browser, BrowserContext, expect
+from playwright.async_api import BrowserContext, expect
 
-from browser.person import Person
+from browser.person import Person, Visit
 from consumers.settings import Settings
 
 
@@ -160,11 +160,8 @@ async def test_what_could_not_be_sent_is_sent_after_a_reload(person: Person, pro
     await person.sees_logged(trace, {"user_feedback": (False, "")})
 
 
-async def test_insights_show_it_by_themselves(
-    browser: Browser, person: Person, proxy: Proxy, world: Settings
-) -> None:
-    context = await browser.new_context(base_url=f"http://127.0.0.1:{proxy.port}")
-    insights = await context.new_page()
+async def test_insights_show_it_by_themselves(visit: Visit, person: Person, world: Settings) -> None:
+    insights = await (await visit()).new_page()
     await insights.goto("/insights")
     await expect(insights.get_by_text("Live from the receipts")).to_be_visible()
     trace = await person.ask()
@@ -179,7 +176,6 @@ async def test_insights_show_it_by_themselves(
             await insights.get_by_role("radio", name=label).check()
         assert (await answered.value).status == 200
         await expect(shown).to_be_visible()
-    await context.close()
     await person.sees_logged(trace, {"user_feedback": (False, comment)})
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tarfile
@@ -75,7 +76,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(path) as archive:
         archive.extractall(modules, filter="data")
     (modules / "package").rename(modules / "feedback-web")
-    for name in ("@types", "csstype", "eventsource-parser", "react", "react-dom"):
+    for name in ("@types", "csstype", "eventsource-parser", "react"):
         (modules / name).symlink_to(_WEB / "node_modules" / name)
     return folder
 
@@ -87,6 +88,24 @@ def test_the_library_has_what_its_exports_name(library: Path) -> None:
     assert [path for path in [*named, "README.md"] if not (packed / path).is_file()] == []
     assert not (packed / "src").exists()
     assert not (packed / "tests").exists()
+
+
+def test_the_library_has_the_projects_license(library: Path) -> None:
+    packed = library / "node_modules" / "feedback-web"
+    assert (packed / "LICENSE").read_text() == (ROOT / "LICENSE").read_text()
+
+
+def test_the_library_says_that_it_is_for_the_browser(library: Path) -> None:
+    built = library / "node_modules" / "feedback-web" / "dist" / "index.js"
+    assert built.read_text().startswith('"use client";')
+
+
+def test_the_library_asks_for_what_it_imports_and_no_more(library: Path) -> None:
+    packed = library / "node_modules" / "feedback-web"
+    told = json.loads((packed / "package.json").read_text())
+    code = (packed / "dist" / "index.js").read_text()
+    imported = {name.split("/")[0] for name in re.findall(r'^import .*?"([^".][^"]*)";$', code, re.MULTILINE)}
+    assert imported == {*told["dependencies"], *told["peerDependencies"]}
 
 
 @pytest.mark.parametrize("resolution", ["bundler", "node16"])

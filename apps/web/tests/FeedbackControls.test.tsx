@@ -1,4 +1,4 @@
-import { act, render, screen, waitFor, within } from "@testing-library/react";
+import { act, fireEvent, render, screen, waitFor, within } from "@testing-library/react";
 import userEvent from "@testing-library/user-event";
 import axe from "axe-core";
 import { describe, expect, test, vi } from "vitest";
@@ -167,6 +167,60 @@ describe("FeedbackControls", () => {
     expect(sent()[2]?.assessments).toEqual([{ name: "user_feedback", value: true }]);
     expect(screen.queryByText("The date is wrong.")).toBeNull();
     await thanks();
+  });
+
+  test.each([
+    ["by its button", () => userEvent.click(screen.getByRole("button", { name: "Cancel" }))],
+    ["by Escape", () => userEvent.keyboard("{Escape}")],
+  ])("leaves a comment as it was when its edit is cancelled %s", async (_how, cancel) => {
+    accept();
+    const onKeyDown = vi.fn();
+    const client = createClient({ baseUrl: server.url });
+    render(
+      // biome-ignore lint/a11y/noStaticElementInteractions: a dialog of somebody else
+      <div onKeyDown={({ key }) => onKeyDown(key)}>
+        <FeedbackControls client={client} answer={ANSWER} />
+      </div>,
+    );
+    await userEvent.click(bad());
+    const field = () => screen.getByLabelText<HTMLTextAreaElement>("What was wrong with it?");
+    expect(screen.queryByRole("button", { name: "Cancel" })).toBeNull();
+    await userEvent.type(field(), "Too long.{Control>}{Enter}");
+    await thanks();
+    const edit = () => screen.getByRole("button", { name: "Edit comment" });
+    await userEvent.click(edit());
+    await userEvent.type(field(), " Or not?");
+    await cancel();
+    expect(document.activeElement).toBe(edit());
+    expect(screen.getByText("Too long.").tagName).toBe("BLOCKQUOTE");
+    await userEvent.click(edit());
+    expect(field().value).toBe("Too long.");
+    expect(sent()).toHaveLength(2);
+    // An Escape that was of use here does not close what is around it.
+    expect(onKeyDown).not.toHaveBeenCalledWith("Escape");
+  });
+
+  test("leaves Escape to the page where there is nothing to go back to", async () => {
+    accept();
+    show();
+    await userEvent.click(bad());
+    const field = screen.getByLabelText<HTMLTextAreaElement>("What was wrong with it?");
+    await userEvent.type(field, "Too long.");
+    expect(fireEvent.keyDown(field, { key: "Escape" })).toBe(true);
+    expect(field.value).toBe("Too long.");
+    await thanks();
+  });
+
+  test("leaves Escape to a word that is being composed", async () => {
+    accept();
+    show();
+    await userEvent.click(bad());
+    const field = () => screen.getByLabelText<HTMLTextAreaElement>("What was wrong with it?");
+    await userEvent.type(field(), "Too long.{Control>}{Enter}");
+    await thanks();
+    await userEvent.click(screen.getByRole("button", { name: "Edit comment" }));
+    fireEvent.keyDown(field(), { key: "Escape", isComposing: true });
+    expect(field()).toBeTruthy();
   });
 
   test("sends ratings from one to five as a fifth to one", async () => {
@@ -383,6 +437,75 @@ describe("FeedbackControls", () => {
     show();
     expect(isPressed(good())).toBe(true);
     expect(sent().at(-1)?.assessments[0]?.value).toBe(true);
+  });
+
+  test("sends the newer wish where the one under way is refused for good", async () => {
+    let refuseFirst = () => {};
+    server.on(FEEDBACK, (_asked, response) => {
+      refuseFirst = () => json(response, 422, { detail: "That thumb cannot be taken." });
+    });
+    const { unmount } = show();
+    await userEvent.click(good());
+    await waitFor(() => expect(sent()).toHaveLength(1));
+    await userEvent.click(bad());
+    accept();
+    refuseFirst();
+    await thanks();
+    expect(isPressed(bad())).toBe(true);
+    expect(screen.getByRole("alert").textContent).toBe("");
+    expect(sent().map(({ assessments }) => assessments[0]?.value)).toEqual([true, false]);
+    unmount();
+    show();
+    expect(isPressed(bad())).toBe(true);
+  });
+
+  test("sends a thumb that failed along with the rating that follows it", async () => {
+    refuse(503, "Kafka is away.");
+    show();
+    await userEvent.click(bad());
+    await screen.findByText("Kafka is away.");
+    accept();
+    await userEvent.click(screen.getByRole("button", { name: "Rate in detail" }));
+    const accuracy = screen.getByRole("group", { name: "accuracy" });
+    await userEvent.click(accuracy.querySelector("input[value='4']") as HTMLElement);
+    await thanks();
+    expect(isPressed(bad())).toBe(true);
+    expect(sent().map(({ assessments }) => assessments)).toEqual([
+      [{ name: "user_feedback", value: false }],
+      [{ name: "user_feedback", value: false }],
+      [{ name: "user_accuracy", value: 0.8 }],
+    ]);
+  });
+
+  test("takes a second click on what failed for another try of the same", async () => {
+    refuse(503, "Kafka is away.");
+    show();
+    await userEvent.click(bad());
+    await screen.findByText("Kafka is away.");
+    accept();
+    await userEvent.click(bad());
+    await thanks();
+    expect(isPressed(bad())).toBe(true);
+    const [first, second] = server.to(FEEDBACK);
+    expect(second?.body).toEqual(first?.body);
+    expect(second?.headers["idempotency-key"]).toBe(first?.headers["idempotency-key"]);
+  });
+
+  test("takes a comment for one on the thumb that is shown, also after another thumb has failed", async () => {
+    accept();
+    show();
+    await userEvent.click(bad());
+    await thanks();
+    refuse(503, "Kafka is away.");
+    await userEvent.click(good());
+    await screen.findByText("Kafka is away.");
+    accept();
+    await userEvent.type(screen.getByLabelText("What was wrong with it?"), "Too long.");
+    await userEvent.click(screen.getByRole("button", { name: "Save comment" }));
+    await thanks();
+    expect(sent().at(-1)?.assessments).toEqual([
+      { name: "user_feedback", value: false, rationale: "Too long." },
+    ]);
   });
 
   test("does not show what another tab has not sent yet", async () => {

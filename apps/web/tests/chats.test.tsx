@@ -3,7 +3,7 @@ import { act, fireEvent, render, screen, waitFor } from "@testing-library/react"
 import userEvent from "@testing-library/user-event";
 import { StrictMode } from "react";
 import { describe, expect, test, vi } from "vitest";
-import { ChatWithFeedback, createClient, StreamingChatWithFeedback } from "../src/lib";
+import { ChatWithFeedback, createClient, ProblemError, StreamingChatWithFeedback } from "../src/lib";
 import { done, event, json, openStream, token, withServer } from "./server";
 
 const server = withServer();
@@ -187,6 +187,41 @@ describe("ChatWithFeedback", () => {
     expect(screen.queryByText("Hello")).toBeNull();
   });
 
+  test("keeps its conversation apart from that of a streaming chat on the same page", async () => {
+    server.on(CHAT, (_asked, response) =>
+      json(response, 200, {
+        response: "Whole",
+        trace_id: "tr-1",
+        client_request_id: "r",
+        feedback_token: null,
+      }),
+    );
+    const client = createClient({ baseUrl: server.url });
+    const both = (
+      <>
+        <ChatWithFeedback client={client} />
+        <StreamingChatWithFeedback client={client} />
+      </>
+    );
+    const { unmount } = render(both);
+    await userEvent.type(screen.getAllByLabelText("Message")[0] as HTMLElement, "hi{Enter}");
+    await screen.findByText("Whole");
+    unmount();
+    render(both);
+    expect(screen.getAllByText("hi")).toHaveLength(1);
+  });
+
+  test.each([
+    ["no JSON", "<html>Sign in, please.</html>"],
+    ["JSON of something else", '{"status": "ok"}'],
+    ["nothing that has fields", "null"],
+  ])("has words for an answer that is %s", async (_what, body) => {
+    server.on(CHAT, (_asked, response) => response.writeHead(200).end(body));
+    const asked = createClient({ baseUrl: server.url }).chat("hi", "request-1");
+    await expect(asked).rejects.toThrow(ProblemError);
+    await expect(asked).rejects.toThrow("The server's answer cannot be understood.");
+  });
+
   test("shows what went wrong", async () => {
     server.on(CHAT, (_asked, response) => response.writeHead(502).end("<html>"));
     show();
@@ -228,4 +263,29 @@ describe("ChatWithFeedback", () => {
     await screen.findByText("Hello");
     expect(server.to(CHAT)).toHaveLength(1);
   });
+});
+
+test.each([
+  ["ChatWithFeedback", ChatWithFeedback],
+  ["StreamingChatWithFeedback", StreamingChatWithFeedback],
+])("a new conversation of %s is a session of its own, also after a reload", async (_name, Chat) => {
+  const refuse = (_asked: unknown, response: ServerResponse) => json(response, 403, { detail: "No." });
+  server.on("POST /chat", refuse);
+  server.on("POST /chat/stream", refuse);
+  async function askTwice(): Promise<void> {
+    const { unmount } = render(<Chat client={createClient({ baseUrl: server.url })} storageKey={null} />);
+    await userEvent.type(field(), "hi{Enter}");
+    await screen.findByText("No.");
+    await userEvent.click(screen.getByRole("button", { name: "New conversation" }));
+    await userEvent.type(field(), "hi{Enter}");
+    await screen.findByText("No.");
+    unmount();
+  }
+  await askTwice();
+  await askTwice();
+  const [first, second, third, fourth] = server.asked.map(({ headers }) => headers["x-session-id"]);
+  expect(second).toMatch(/^[0-9a-f-]{36}$/);
+  expect(second).not.toBe(first);
+  expect(third).toBe(second);
+  expect(fourth).not.toBe(third);
 });

@@ -12,7 +12,9 @@ const NOW = "2026-01-01T12:00:00Z";
 
 /** jsdom has no EventSource; the browser's own is tried in tests/browser. */
 class Source extends EventTarget {
+  static readonly CLOSED = 2;
   static last: Source;
+  readyState = 0;
   close = vi.fn();
   constructor(readonly url: string) {
     super();
@@ -50,6 +52,12 @@ function insights(change: Partial<Insights> = {}): Insights {
     ],
     ...change,
   };
+}
+
+/** What the browser's own does where the answer is not a stream: it does not ask again. */
+function refuseStream(): void {
+  Source.last.readyState = Source.CLOSED;
+  Source.last.dispatchEvent(new Event("error"));
 }
 
 function answer(change?: Partial<Insights>): void {
@@ -152,6 +160,41 @@ describe("InsightsPage", () => {
     show();
     await screen.findByText(/No judgements in this time/);
     expect(screen.getByText("No negative comments in this time.")).toBeTruthy();
+  });
+
+  test.each([401, 403])(
+    "says in the service's words who may read it, and that it is not live: %d",
+    async (status) => {
+      const detail = "Insights are for services: send the bearer key of one";
+      server.on("GET /v1/insights", (_asked, response) => json(response, status, { detail }));
+      show();
+      act(refuseStream);
+      expect((await screen.findByText("Insights could not be loaded.")).parentElement?.textContent).toContain(
+        detail,
+      );
+      expect(screen.getByRole("status").textContent).toBe("Not live");
+    },
+  );
+
+  test("is live again once the service answers again", async () => {
+    server.on("GET /v1/insights", (_asked, response) => json(response, 503, { detail: "Postgres is away." }));
+    show();
+    act(refuseStream);
+    await screen.findByText("Postgres is away.");
+    const refused = Source.last;
+    answer();
+    await userEvent.click(screen.getByRole("button", { name: "Try again" }));
+    await screen.findByText("70%", { selector: "dd" }, { timeout: 3_000 });
+    await waitFor(() => expect(Source.last).not.toBe(refused));
+    expect(screen.getByRole("status").textContent).toBe("Not live");
+    act(() => void Source.last.dispatchEvent(new Event("open")));
+    expect(screen.getByRole("status").textContent).toBe("Live from the receipts");
+  });
+
+  test("has words for an answer that is no JSON", async () => {
+    server.on("GET /v1/insights", (_asked, response) => response.writeHead(200).end("<html>"));
+    show();
+    await screen.findByText("The server's answer cannot be understood.");
   });
 
   test("says that it could not be loaded, and tries again on demand", async () => {

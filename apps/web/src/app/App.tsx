@@ -1,4 +1,4 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import type { ChatClient } from "../lib";
 import { ChatPage } from "./ChatPage";
 import { InsightsPage } from "./InsightsPage";
@@ -10,11 +10,19 @@ export function App({ client }: { client: ChatClient }) {
   const [path, follow] = useRoute();
   const config = useConfig();
   const [isNoticeOpen, setIsNoticeOpen] = useState(true);
-  const isInsights = path.startsWith("/insights");
+  const main = useRef<HTMLElement>(null);
+  const shown = useRef(path);
+  const isInsights = path === "/insights";
 
   useEffect(() => {
     document.title = isInsights ? "Insights · Feedback Pipeline" : "Chat · Feedback Pipeline";
   }, [isInsights]);
+
+  useEffect(() => {
+    // A new page begins where it stands, and not at the link that led there.
+    if (path !== shown.current) main.current?.focus();
+    shown.current = path;
+  }, [path]);
 
   const search = location.search;
   return (
@@ -45,7 +53,7 @@ export function App({ client }: { client: ChatClient }) {
           </button>
         </aside>
       )}
-      <main id="main" tabIndex={-1}>
+      <main ref={main} id="main" tabIndex={-1}>
         {isInsights ? (
           <InsightsPage mlflowUrl={config.mlflow_url} experimentId={config.experiment_id} />
         ) : (

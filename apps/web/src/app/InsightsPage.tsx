@@ -12,6 +12,8 @@ const RANGES = [
   { minutes: 7 * 24 * 60, label: "7 days" },
 ] as const;
 
+const LIVE = { connecting: "Connecting…", live: "Live from the receipts", off: "Not live" } as const;
+
 interface InsightsPageProps {
   mlflowUrl: string | null;
   experimentId: string | null;
@@ -19,14 +21,14 @@ interface InsightsPageProps {
 
 export function InsightsPage({ mlflowUrl, experimentId }: InsightsPageProps) {
   const [minutes, setMinutes] = useState<number>(60);
-  const { insights, error, isLive, refresh } = useInsights(minutes);
+  const { insights, error, live, refresh } = useInsights(minutes);
   return (
     <div className="insights">
       <div className="insights-head">
         <div>
           <h1>Insights</h1>
-          <p className={isLive ? "live is-live" : "live"} role="status">
-            {isLive ? "Live from the receipts" : "Connecting…"}
+          <p className={live === "live" ? "live is-live" : "live"} role="status">
+            {LIVE[live]}
           </p>
         </div>
         <fieldset className="range">

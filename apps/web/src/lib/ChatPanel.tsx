@@ -9,6 +9,7 @@ import {
   useState,
 } from "react";
 import type { ChatClient } from "./client.js";
+import { isComposing } from "./composing.js";
 import { FeedbackControls } from "./FeedbackControls.js";
 import { Send, Stop, Warning } from "./icons.js";
 import type { Turn } from "./useTranscript.js";
@@ -36,21 +37,22 @@ interface ChatPanelProps extends ChatLook {
 
 /** A conversation with its composer; what both chats look like. */
 export function ChatPanel(props: ChatPanelProps) {
-  const { turns, isBusy, onAsk, onStop, renderEmpty } = props;
+  const { client, turns, isBusy, onAsk, onClear, onStop, renderEmpty } = props;
   const last = turns.at(-1);
   const end = useStickyEnd(last && `${turns.length} ${last.answer.length} ${last.status}`);
+
+  function begin(): void {
+    client.newSession();
+    onClear();
+  }
+
   return (
     <div className="fb-chat">
       <div className="fb-conversation">
         {turns.length === 0 && renderEmpty?.(onAsk)}
         {turns.length > 0 && (
           <>
-            <button
-              type="button"
-              className="fb-button fb-quiet fb-new"
-              disabled={isBusy}
-              onClick={props.onClear}
-            >
+            <button type="button" className="fb-button fb-quiet fb-new" disabled={isBusy} onClick={begin}>
               New conversation
             </button>
             <ol className="fb-turns" aria-label="Conversation">
@@ -178,9 +180,8 @@ function Composer({ isBusy, onAsk, onStop, placeholder }: ComposerProps) {
   }
 
   function onKeyDown(event: KeyboardEvent): void {
-    // Enter also ends a word that is being composed, in Japanese for one; Safari says so by the code only.
-    const isComposing = event.nativeEvent.isComposing || event.keyCode === 229;
-    if (event.key === "Enter" && !event.shiftKey && !isComposing) send(event);
+    // Enter also ends a word that is being composed.
+    if (event.key === "Enter" && !event.shiftKey && !isComposing(event)) send(event);
   }
 
   function stop(): void {

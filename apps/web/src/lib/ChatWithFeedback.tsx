@@ -7,12 +7,12 @@ import { placeOf, useTranscript } from "./useTranscript.js";
 
 export interface ChatProps extends ChatLook {
   client: ChatClient;
-  /** Where the tab keeps the conversation over a reload; null keeps nothing. */
+  /** Where the tab keeps the conversation over a reload, for each kind of chat its own; null keeps nothing. */
   storageKey?: string | null;
 }
 
 /** A chat whose answers come whole (`POST /chat`), each with its feedback. */
-export function ChatWithFeedback({ storageKey = "feedback.chat", ...props }: ChatProps) {
+export function ChatWithFeedback({ storageKey = "feedback.chat.whole", ...props }: ChatProps) {
   const place = placeOf(storageKey, props.client.userId);
   return <Chat key={place} {...props} storageKey={place} />;
 }

@@ -1,5 +1,6 @@
 import { type FormEvent, type KeyboardEvent, useEffect, useId, useRef, useState } from "react";
 import { type Answer, type ChatClient, completed, type PartialAnswer } from "./client.js";
+import { isComposing } from "./composing.js";
 import { Sliders, ThumbDown, ThumbUp, Undo, Warning } from "./icons.js";
 import { DIMENSIONS, HIGHEST_RATING } from "./opinion.js";
 import { type Feedback, useFeedback } from "./useFeedback.js";
@@ -219,8 +220,20 @@ function Comment({ isGood, saved, drafts, onSave }: CommentProps) {
     onSave(text);
   }
 
+  function cancel(): void {
+    isTurned.current = true;
+    drafts.delete(isGood);
+    setText(saved);
+    setIsOpen(false);
+  }
+
   function onKeyDown(event: KeyboardEvent<HTMLTextAreaElement>): void {
     if (event.key === "Enter" && (event.metaKey || event.ctrlKey)) save(event);
+    if (event.key !== "Escape" || saved === "" || isComposing(event)) return;
+    // A dialog around it stays open.
+    event.preventDefault();
+    event.stopPropagation();
+    cancel();
   }
 
   if (!isOpen)
@@ -245,9 +258,16 @@ function Comment({ isGood, saved, drafts, onSave }: CommentProps) {
         onChange={(event) => write(event.target.value)}
         onKeyDown={onKeyDown}
       />
-      <button type="submit" className="fb-button fb-primary" disabled={text.trim() === saved}>
-        Save comment
-      </button>
+      <div className="fb-comment-ends">
+        <button type="submit" className="fb-button fb-primary" disabled={text.trim() === saved}>
+          Save comment
+        </button>
+        {saved !== "" && (
+          <button type="button" className="fb-button fb-quiet" onClick={cancel}>
+            Cancel
+          </button>
+        )}
+      </div>
     </form>
   );
 }

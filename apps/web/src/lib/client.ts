@@ -1,5 +1,5 @@
 import { newId } from "./ids.js";
-import { toProblem } from "./problem.js";
+import { jsonOf, toProblem, unreadable } from "./problem.js";
 
 /** One answer of the chat, and what is needed to give feedback on it. */
 export interface Answer {
@@ -43,6 +43,8 @@ export interface ClientOptions {
 
 export interface ChatClient {
   readonly userId: string | undefined;
+  /** Begins a conversation: what is asked from now on is another session in MLflow. */
+  newSession(): void;
   chat(message: string, requestId: string, signal?: AbortSignal): Promise<{ response: string } & Answer>;
   chatStream(message: string, requestId: string, lastEventId: string, signal: AbortSignal): Promise<Response>;
   submit(
@@ -50,6 +52,8 @@ export interface ChatClient {
   ): Promise<void>;
   withdraw(input: FeedbackInput & { names: string[] }): Promise<void>;
 }
+
+const SESSION = "feedback.session";
 
 /** How long the service may take for feedback; Kafka has ten seconds of it. */
 const LONGEST_MS = 30_000;
@@ -61,10 +65,15 @@ interface ChatBody {
   feedback_token: string | null;
 }
 
+function isChatBody(body: unknown): body is ChatBody {
+  const { response, trace_id, client_request_id } = (body ?? {}) as Partial<ChatBody>;
+  return [response, trace_id, client_request_id].every((text) => typeof text === "string");
+}
+
 /** Makes a client of the chat service; it keeps the ids of this tab's session and of the visitor. */
 export function createClient(options: ClientOptions = {}): ChatClient {
   const { baseUrl = "", userId } = options;
-  const sessionId = kept("sessionStorage", "feedback.session", newId);
+  let sessionId = kept("sessionStorage", SESSION, newId);
   let visitor = kept("localStorage", "feedback.visitor", () => "");
 
   async function send(
@@ -130,9 +139,14 @@ export function createClient(options: ClientOptions = {}): ChatClient {
 
   return {
     userId,
+    newSession() {
+      sessionId = newId();
+      keep("sessionStorage", SESSION, sessionId);
+    },
     async chat(message, requestId, signal) {
       const response = await ask("/chat", message, requestId, signal ? { signal } : {});
-      const body = (await response.json()) as ChatBody;
+      const body = await jsonOf(response);
+      if (!isChatBody(body)) throw unreadable(response);
       return {
         response: body.response,
         traceId: body.trace_id,

@@ -56,14 +56,18 @@ export class FeedbackStore {
     };
   };
 
-  /** Changes what the person thinks. */
-  readonly change = (edit: (opinion: Opinion) => Opinion): void => {
+  /**
+   * Changes what the person thinks.
+   *
+   * @param edit makes it of what was wanted before, which after a failure is not what is shown.
+   */
+  readonly change = (edit: (was: Opinion, shown: Opinion) => Opinion): void => {
     this.#catchUp();
-    const { opinion } = this.#state;
-    const wanted = edit(opinion);
-    // After a failure a click on what is shown is a wish too: for that, and no longer for what failed.
-    if (wanted === (this.#saved.wanted ?? opinion)) return;
-    this.#keep({ wanted, key: newId() });
+    const { wanted: failed, confirmed } = this.#saved;
+    const was = failed ?? confirmed;
+    const wanted = edit(was, this.#state.opinion);
+    // The same wish once more is another try of it.
+    if (wanted !== was) this.#keep({ wanted, key: newId() });
     void this.#send();
   };
 
@@ -98,7 +102,12 @@ export class FeedbackStore {
         this.#keep({ wanted: null });
         return;
       }
-      await this.#sendStep(step, wanted);
+      try {
+        await this.#sendStep(step, wanted);
+      } catch (error) {
+        // A refusal for good is of what was sent, and not of what is wanted since.
+        if (isRetryable(error) || this.#saved.wanted === wanted) throw error;
+      }
     }
   }
 

@@ -52,6 +52,20 @@ function plainWords(status: number): string {
   return status >= 500 ? "The server cannot be reached right now." : `The server refused this (${status}).`;
 }
 
+/** Reads the body of an answer that says yes; what stands before the service may have put its own in its place. */
+export async function jsonOf(response: Response): Promise<unknown> {
+  try {
+    return await response.json();
+  } catch (error) {
+    throw error instanceof SyntaxError ? unreadable(response) : error;
+  }
+}
+
+/** The problem of an answer that says yes, but not what was asked. */
+export function unreadable({ status }: Response): ProblemError {
+  return new ProblemError(status, "The server's answer cannot be understood.");
+}
+
 /** What a person is told of an error. */
 export function messageOf(error: unknown): string {
   if (error instanceof ProblemError) return error.message;

@@ -25,14 +25,18 @@ export function useFeedback(client: ChatClient, answer: PartialAnswer | null): F
   const state = useSyncExternalStore(
     store?.subscribe ?? noSubscription,
     store?.getState ?? nothing,
-    store?.getState ?? nothing,
+    // A server knows nothing of what the browser keeps, and the first drawing here must be the server's.
+    nothing,
   );
   const actions = useMemo(
     () => ({
       rate: (isCorrect: boolean) =>
         store?.change((was) => (was.thumbs === isCorrect ? was : { ...was, thumbs: isCorrect, comment: "" })),
       comment: (text: string) =>
-        store?.change((was) => (was.thumbs === null ? was : { ...was, comment: text.trim() })),
+        // It is about the thumb that is shown, also where another one has failed.
+        store?.change((was, { thumbs }) =>
+          thumbs === null ? was : { ...was, thumbs, comment: text.trim() },
+        ),
       rateDimension: (dimension: string, rating: number) =>
         store?.change((was) => ({ ...was, ratings: { ...was.ratings, [dimension]: rating } })),
       undo: () => store?.change(() => NO_OPINION),

@@ -1,4 +1,4 @@
-import { useCallback, useEffect, useState } from "react";
+import { useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import type { Answer } from "./client.js";
 
 /** A question with its answer. */
@@ -20,6 +20,7 @@ export interface Transcript {
 }
 
 const KEPT = 100;
+const NONE: readonly Turn[] = [];
 
 /** Where a conversation is kept: each user has their own, as somebody else may sign in in the same tab. */
 export function placeOf(storageKey: string | null, userId: string | undefined): string | null {
@@ -33,6 +34,7 @@ export function placeOf(storageKey: string | null, userId: string | undefined): 
  */
 export function useTranscript(storageKey: string | null): Transcript {
   const [turns, setTurns] = useState<readonly Turn[]>(() => read(storageKey));
+  const isInBrowser = useIsInBrowser();
 
   useEffect(() => write(storageKey, turns), [storageKey, turns]);
 
@@ -47,7 +49,16 @@ export function useTranscript(storageKey: string | null): Transcript {
     setTurns((were) => were.filter((turn) => turn.id !== id));
   }, []);
   const clear = useCallback(() => setTurns([]), []);
-  return { turns, add, finish, remove, clear };
+  return { turns: isInBrowser ? turns : NONE, add, finish, remove, clear };
+}
+
+/** False on a server, and in the first drawing of what a server has drawn, which must be the same. */
+function useIsInBrowser(): boolean {
+  return useSyncExternalStore(
+    () => () => undefined,
+    () => true,
+    () => false,
+  );
 }
 
 function read(key: string | null): readonly Turn[] {
