@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 from uuid import uuid4
+from zlib import crc32
 
 import mlflow
 from mlflow.entities import SpanType
@@ -11,12 +12,20 @@ from mlflow.entities import SpanType
 from apps.chat.samples import answer_to
 from contracts.publisher import FeedbackPublisher
 
-SEGMENT: Final = {
-    "environment": "demo",
-    "app_version": "1.4.2",
-    "deployment_id": "blue",
-    "region": "eu-central",
-}
+_VERSIONS: Final = (("1.4.2", "blue"), ("1.4.1", "green"), ("1.4.2", "blue"))
+_REGIONS: Final = ("eu-central", "us-east")
+
+
+def segment_of(session_id: str) -> dict[str, str]:
+    """Say which deployment answers a session: the newest version two of three, in either region."""
+    number = crc32(session_id.encode())
+    app_version, deployment_id = _VERSIONS[number % len(_VERSIONS)]
+    return {
+        "environment": "demo",
+        "app_version": app_version,
+        "deployment_id": deployment_id,
+        "region": _REGIONS[number // len(_VERSIONS) % len(_REGIONS)],
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +66,7 @@ class ChatService:
             trace_id=answer.trace_id,
             session_id=chat.session_id,
             user_id=chat.user_id,
-            **SEGMENT,
+            **segment_of(chat.session_id),
         )
         return answer
 
@@ -71,7 +80,7 @@ def traced_answer(chat: Chat) -> Answer:
             metadata={
                 "mlflow.trace.session": chat.session_id,
                 "mlflow.trace.user": chat.user_id,
-                **SEGMENT,
+                **segment_of(chat.session_id),
             },
         )
         response = answer_to(chat.message)
