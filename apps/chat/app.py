@@ -1,5 +1,6 @@
 """The chat service: answers, the feedback routes, what came in, and the page."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -119,9 +120,15 @@ def create_app(settings: Settings, api_settings: ApiSettings, chat: ChatSettings
     api.metrics.streams(lambda: len(streams))
     answering = Answering(api, chat, *models(chat))
 
+    stopping = asyncio.Event()
+
+    def stop() -> None:
+        stopping.set()
+        api.hub.end_watches()
+
     @asynccontextmanager
     async def answers(app: FastAPI) -> AsyncIterator[None]:
-        app.state.experiment_id = await wait_for_experiment(settings)
+        app.state.experiment_id = await wait_for_experiment(settings, stopping)
         page = (chat.mlflow_page or "").rstrip("/") or without_user(settings.mlflow_tracking_uri)
         app.state.mlflow_url = page
         trace_url = f"{page}/#/experiments/{app.state.experiment_id}/traces?selectedEvaluationId={{trace_id}}"
@@ -136,7 +143,7 @@ def create_app(settings: Settings, api_settings: ApiSettings, chat: ChatSettings
         description="A chat service whose answers can be rated: what is said of them stands in MLflow.",
     )
     app.state.streams = streams
-    app.state.stop = api.hub.end_watches
+    app.state.stop = stop
     furnish(app, api_settings)
     app.include_router(feedback_router(api))
     # After the feedback's: what is opened last is closed first, and what ends is still told to Kafka.

@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 import mlflow
 import structlog
@@ -125,7 +125,7 @@ async def serve(  # noqa: PLR0913 - by name
         variable: the setting of the port, for the message.
 
     Raises:
-        ServerError: when nothing can listen there.
+        ServerError: when nothing can listen there, or the app's start fails.
 
     """
     mlflow.set_tracking_uri(settings.mlflow_tracking_uri)
@@ -138,19 +138,26 @@ async def serve(  # noqa: PLR0913 - by name
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     server = _Server(config)
+    is_told_to_end = False
 
     def stop() -> None:
-        server.should_exit = True
+        nonlocal is_told_to_end
+        is_told_to_end = server.should_exit = True
         getattr(app.state, "stop", lambda: None)()  # what would never end by itself
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
-    log.info("serving", host=host, port=port)
     try:
-        await server.serve(sockets=[_door(config, api.send_seconds)])
+        door = _door(config, api.send_seconds)
     except SystemExit:
         msg = f"nothing can listen on {host}:{port} (it may be in use); set {variable}"
         raise ServerError(msg) from None
+    log.info("serving", host=host, port=port)
+    with suppress(SystemExit):  # how uvicorn tells that the app's start has failed
+        await server.serve(sockets=[door])
+    if not server.started and not is_told_to_end:
+        msg = "the service could not start; its log says why"
+        raise ServerError(msg)
     log.info("stopped")
 
 

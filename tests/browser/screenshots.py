@@ -1,7 +1,7 @@
 """The pictures in docs/screenshots, of a demo that runs: ``.venv/bin/python tests/browser/screenshots.py``.
 
-It asks, rates and comments as a person would, and then looks at MLflow's page of that trace. The demo's address
-may be given.
+It asks, rates and comments as a person would, and then looks at MLflow's page of that trace. The
+demo's address may be given.
 """
 
 import asyncio

@@ -1,6 +1,9 @@
 """What the HTTP door says and does while Kafka or MLflow is away, and after they have come back."""
 
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,8 @@ from support.stack import Stack
 from support.waiting import wait_until
 from support.world import request_id, write_traces
 
-from consumers.settings import Settings
+from consumers.settings import Settings, to_environment
+from local.ports import free_port
 
 THUMB = {
     "source": {"type": "HUMAN", "id": "eve"},
@@ -65,6 +69,26 @@ class RefusingFirst:
     def __call__(self, _asked: Asked) -> Decision:
         self.left -= 1
         return 503 if self.left >= 0 else None
+
+
+async def test_a_chat_that_waits_for_mlflow_can_be_ended(
+    settings: Settings, stack: Stack, tmp_path: Path
+) -> None:
+    with http_front(stack.mlflow) as front, (tmp_path / "log").open("wb") as log:
+        front.decide = lambda _asked: 503
+        variables = to_environment(settings) | {"MLFLOW_TRACKING_URI": front.url, "FEEDBACK_API_OPEN": "true"}
+        variables["FEEDBACK_CHAT_PORT"] = str(free_port())
+        process = subprocess.Popen(  # noqa: ASYNC220 - it is started, not awaited
+            [sys.executable, "-m", *CHAT], env=os.environ | variables, stdout=log, stderr=log
+        )
+        try:
+            await wait_until(lambda: bool(front.asked), seconds=30, what="it asks for MLflow")
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(20) == 0
+        finally:
+            process.kill()
+            process.wait()
+    assert "told to end before MLflow has answered" in (tmp_path / "log").read_text()
 
 
 async def test_a_chat_that_starts_before_mlflow_waits_for_it_and_its_traces_survive_an_outage(
