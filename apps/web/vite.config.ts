@@ -12,7 +12,7 @@ export default defineConfig({
     environment: "jsdom",
     include: ["tests/**/*.test.{ts,tsx}"],
     setupFiles: ["tests/setup.ts"],
-    testTimeout: 10_000,
+    testTimeout: 30_000,
     // One process for all files: starting one for each costs more than the tests themselves.
     isolate: false,
     fileParallelism: false,

@@ -1,14 +1,18 @@
 """A person asks, and says what they think of the answer: each test ends by asking MLflow what it holds."""
 
+import asyncio
 import re
 import signal
 from collections.abc import Callable
 
 from chaos.proxy import Proxy
 from playwright.async_api import BrowserContext, expect
+from support.stack import Stack
+from support.waiting import wait_until
 
 from browser.person import Person, Visit
 from consumers.settings import Settings
+from local import stack as local_stack
 
 
 async def test_a_thumb_up_is_one_assessment(person: Person) -> None:
@@ -144,6 +148,26 @@ async def test_while_kafka_is_away_nothing_is_pretended_and_nothing_is_lost(
     signal_kafka(signal.SIGCONT)
     await person.button("Try again").click()
     await expect(person.bad).to_have_attribute("aria-pressed", "true")
+    await person.is_thanked()
+    await person.sees_logged(trace, {"user_feedback": (False, "")})
+
+
+async def test_kafka_that_ends_and_comes_back_is_waited_for(person: Person, stack: Stack) -> None:
+    async def is_ready() -> bool:
+        return (await person.page.request.get("/readyz")).status == 200
+
+    trace = await person.ask()
+    await person.good.click()
+    await person.sees_logged(trace, {"user_feedback": (True, "")})
+    local_stack.kill_part(stack.home, "kafka")
+    try:
+        await person.bad.click()
+        await expect(person.page.get_by_text("Your feedback was not saved.")).to_be_visible()
+        await expect(person.good).to_have_attribute("aria-pressed", "true")
+    finally:
+        await asyncio.to_thread(local_stack.start_part, stack.home, "kafka")
+    await wait_until(is_ready, seconds=30, what="the service takes feedback again")
+    await person.button("Try again").click()
     await person.is_thanked()
     await person.sees_logged(trace, {"user_feedback": (False, "")})
 

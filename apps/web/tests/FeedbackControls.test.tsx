@@ -41,6 +41,20 @@ const bad = () => screen.getByRole("button", { name: "Bad answer" });
 const isPressed = (button: HTMLElement) => button.getAttribute("aria-pressed") === "true";
 const thanks = () => screen.findByText("Thank you for your feedback.");
 
+async function showAFailedThumb() {
+  refuse(503, "Kafka is away.");
+  const view = show();
+  await userEvent.click(bad());
+  await screen.findByText("Kafka is away.");
+  return view;
+}
+
+function expectTheSameTwice(): void {
+  const [first, second] = server.to(FEEDBACK);
+  expect(second?.body).toEqual(first?.body);
+  expect(second?.headers["idempotency-key"]).toBe(first?.headers["idempotency-key"]);
+}
+
 describe("FeedbackControls", () => {
   test.each([
     ["while the answer is streaming", { answer: ANSWER, isStreaming: true }],
@@ -274,9 +288,7 @@ describe("FeedbackControls", () => {
     await userEvent.click(screen.getByRole("button", { name: "Try again" }));
     expect(isPressed(good())).toBe(true);
     await thanks();
-    const [first, second] = server.to(FEEDBACK);
-    expect(second?.body).toEqual(first?.body);
-    expect(second?.headers["idempotency-key"]).toBe(first?.headers["idempotency-key"]);
+    expectTheSameTwice();
     expect(screen.getByRole("alert").textContent).toBe("");
   });
 
@@ -317,25 +329,17 @@ describe("FeedbackControls", () => {
   });
 
   test("sends after a reload what it could not send before, as the same feedback", async () => {
-    refuse(503, "Kafka is away.");
-    const { unmount } = show();
-    await userEvent.click(bad());
-    await screen.findByText("Kafka is away.");
+    const { unmount } = await showAFailedThumb();
     unmount();
     accept();
     show();
     await thanks();
     expect(isPressed(bad())).toBe(true);
-    const [first, second] = server.to(FEEDBACK);
-    expect(second?.body).toEqual(first?.body);
-    expect(second?.headers["idempotency-key"]).toBe(first?.headers["idempotency-key"]);
+    expectTheSameTwice();
   });
 
   test("sends after a reload also for answers that are no longer shown, once", async () => {
-    refuse(503, "Kafka is away.");
-    const { unmount } = show();
-    await userEvent.click(bad());
-    await screen.findByText("Kafka is away.");
+    const { unmount } = await showAFailedThumb();
     unmount();
     accept();
     const client = createClient({ baseUrl: server.url });
@@ -460,10 +464,7 @@ describe("FeedbackControls", () => {
   });
 
   test("sends a thumb that failed along with the rating that follows it", async () => {
-    refuse(503, "Kafka is away.");
-    show();
-    await userEvent.click(bad());
-    await screen.findByText("Kafka is away.");
+    await showAFailedThumb();
     accept();
     await userEvent.click(screen.getByRole("button", { name: "Rate in detail" }));
     const accuracy = screen.getByRole("group", { name: "accuracy" });
@@ -478,17 +479,12 @@ describe("FeedbackControls", () => {
   });
 
   test("takes a second click on what failed for another try of the same", async () => {
-    refuse(503, "Kafka is away.");
-    show();
-    await userEvent.click(bad());
-    await screen.findByText("Kafka is away.");
+    await showAFailedThumb();
     accept();
     await userEvent.click(bad());
     await thanks();
     expect(isPressed(bad())).toBe(true);
-    const [first, second] = server.to(FEEDBACK);
-    expect(second?.body).toEqual(first?.body);
-    expect(second?.headers["idempotency-key"]).toBe(first?.headers["idempotency-key"]);
+    expectTheSameTwice();
   });
 
   test("takes a comment for one on the thumb that is shown, also after another thumb has failed", async () => {
