@@ -34,9 +34,10 @@ def test_a_part_that_ends_at_its_start_is_told_with_its_log(place: Home) -> None
 
 
 def test_an_up_that_is_interrupted_leaves_nothing(place: Home) -> None:
-    with subprocess.Popen(
-        [*CLI, "up", "--dir", str(place.root)], stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    ) as starting:
+    # Whoever runs the tests in the background of a shell without job control has all of them ignore Ctrl-C.
+    heeding = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    command = [*CLI[:-1], f"{heeding}; {CLI[-1]}", "up", "--dir", str(place.root)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as starting:
         wait_until(place.record("mlflow").exists, seconds=120)
         starting.send_signal(signal.SIGINT)
         starting.communicate(timeout=60)
