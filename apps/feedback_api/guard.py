@@ -114,14 +114,14 @@ def _user_of(header: str | None) -> str | None:
 
 
 async def _admit_address(request: Request, api: FeedbackApi) -> None:
-    await api.rates.address(_counted(request.client.host if request.client else ""))
+    await api.rates.address(counted_address(request.client.host if request.client else ""))
     if api.api.open and not api.api.hosts:
         check_host(request)
     if request.method not in _SAFE:
         check_origin(request, api.api.origins)
 
 
-def _counted(host: str) -> str:
+def counted_address(host: str) -> str:
     """Give what is counted as one address: of IPv6 the network that one customer has."""
     try:
         address = ip_address(host)

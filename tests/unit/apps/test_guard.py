@@ -13,7 +13,7 @@ from apps.chat.app import create_app as create_chat
 from apps.chat.settings import ChatSettings
 from apps.feedback_api import ApiSettings, FeedbackApi, feedback_router
 from apps.feedback_api.app import create_app, furnish
-from apps.feedback_api.guard import check_host
+from apps.feedback_api.guard import check_host, counted_address
 from apps.feedback_api.models import OneOrMany
 from apps.feedback_api.problems import ProblemError
 from apps.feedback_api.tokens import Grant, TokenKeys
@@ -137,3 +137,17 @@ async def test_what_people_say_is_not_for_everybody_to_read() -> None:
         assert (await asking.get("/v1/insights", headers=wrong)).status_code == 401
         right = {"Authorization": "Bearer " + "y" * 32}
         assert (await asking.get("/v1/insights?minutes=0", headers=right)).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("host", "counted"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::1", "::/64"),
+        ("testclient", "testclient"),
+        ("", ""),
+    ],
+)
+def test_of_ipv6_the_network_of_one_customer_is_counted(host: str, counted: str) -> None:
+    assert counted_address(host) == counted

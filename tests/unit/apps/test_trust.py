@@ -47,6 +47,13 @@ def test_a_token_says_what_was_granted(user: str | None, names: tuple[str, ...],
     assert keys.read(keys.sign(given), now=NOW) == given
 
 
+def test_a_token_that_would_not_be_read_is_not_made() -> None:
+    names = tuple(f"name-{number}" for number in range(400))
+    grant = Grant(client_request_id="r", trace_id=None, user=None, names=names, expires_at=NOW)
+    with pytest.raises(ValueError, match="allow fewer names"):
+        TokenKeys({"k": "x" * 32}).sign(grant)
+
+
 def test_an_old_key_is_trusted_until_it_is_taken_away() -> None:
     token = TokenKeys({"old": OLD}).sign(grant())
     assert TokenKeys({"new": NEW, "old": OLD}).read(token, now=NOW).user == "anna"
