@@ -50,11 +50,9 @@ class SeenKeys:
             )
         return seen.at
 
-    def forget(self, caller: str, key: str, at: datetime) -> None:
-        """Forget a request that was refused, if it was the first with its key: mended, it may come again."""
-        seen = self._seen.get((caller, key))
-        if seen is not None and seen.at == at:
-            del self._seen[caller, key]
+    def forget(self, caller: str, key: str) -> None:
+        """Forget a request: nothing came of it."""
+        self._seen.pop((caller, key), None)
 
     def _forget(self, now: datetime) -> None:
         while self._seen and next(iter(self._seen.values())).at <= now - _KEPT:

@@ -41,7 +41,6 @@ _RATED = ("accuracy", "helpfulness", "relevance")
 _SCALE = 5
 _STATUS = "feedback_status"
 _NOBODY = "nobody"
-_MOST_ROOTS = 100
 
 
 async def _given(
@@ -63,14 +62,12 @@ async def _given(
 
 def _status_path(request: Request) -> str:
     """Say where the app that the router is in has it: looked up once, as that takes a while."""
-    known = request.app.state._state.setdefault("feedback_status_paths", {})  # noqa: SLF001 - no `get`
-    root = request.scope.get("app_root_path", request.scope.get("root_path", ""))
-    if root not in known:
+    state, root = request.app.state, request.scope.get("app_root_path", request.scope.get("root_path", ""))
+    known, path = getattr(state, _STATUS, (None, ""))
+    if known != root:
         path = request.url_for(_STATUS, feedback_id=UUID(int=0)).path.rpartition("/")[0]
-        if len(known) >= _MOST_ROOTS:
-            return path
-        known[root] = path
-    return str(known[root])
+        setattr(state, _STATUS, (root, path))
+    return str(path)
 
 
 _Given = Annotated[Given, Depends(_given)]

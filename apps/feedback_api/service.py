@@ -142,13 +142,15 @@ class FeedbackApi:
         until = asyncio.get_running_loop().time() + request.wait
         if not isinstance(request.caller, ServiceCaller):
             await self.rates.user(request.caller.counted_as, len(asked))
-        at = self._time_of(request)  # before it looks for anything: who asks later is newer
+        now = self.now()  # before it looks for anything: who asks later is newer
+        at = self._time_of(request, now)
         try:
             return await self._take(asked, request, at, until=until, must_be_known=must_be_known)
         except (ProblemError, ContractError) as error:
             is_refused = isinstance(error, ContractError) or error.status < HTTPStatus.INTERNAL_SERVER_ERROR
-            if request.key is not None and is_refused:
-                self._seen.forget(request.caller.name, request.key, at)
+            # Mended, it may come again with its key; a retry takes nothing from what was accepted.
+            if request.key is not None and is_refused and at == now:
+                self._seen.forget(request.caller.name, request.key)
             raise
 
     async def _take(
@@ -189,8 +191,7 @@ class FeedbackApi:
         complete = dict(zip(wanted, found, strict=True))
         return [complete[place] for place in places]
 
-    def _time_of(self, request: Request) -> datetime:
-        now = self.now()
+    def _time_of(self, request: Request, now: datetime) -> datetime:
         if request.key is None or request.digest is None:
             return now
         return self._seen.time_of(request.caller.name, request.key, request.digest, now=now)

@@ -4,7 +4,7 @@ import { StrictMode } from "react";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { App } from "../src/app/App";
 import { createClient } from "../src/lib";
-import { withServer } from "./server";
+import { fetchFrom, withServer } from "./server";
 
 const server = withServer();
 
@@ -18,8 +18,7 @@ class Source extends EventTarget {
 describe("App", () => {
   beforeEach(() => {
     vi.stubGlobal("EventSource", Source);
-    const { fetch } = globalThis;
-    vi.stubGlobal("fetch", (path: string, init: RequestInit) => fetch(server.url + path, init));
+    fetchFrom(server);
   });
   afterEach(() => {
     vi.unstubAllGlobals();

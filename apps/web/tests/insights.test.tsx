@@ -5,7 +5,7 @@ import { InsightsPage } from "../src/app/InsightsPage";
 import type { Insights } from "../src/app/insights";
 import { ago, rateOf } from "../src/app/insights";
 import { throttle } from "../src/app/throttle";
-import { json, withServer } from "./server";
+import { fetchFrom, json, withServer } from "./server";
 
 const server = withServer();
 const NOW = "2026-01-01T12:00:00Z";
@@ -67,8 +67,7 @@ function answer(change?: Partial<Insights>): void {
 describe("InsightsPage", () => {
   beforeEach(() => {
     vi.stubGlobal("EventSource", Source);
-    const { fetch } = globalThis;
-    vi.stubGlobal("fetch", (path: string, init: RequestInit) => fetch(server.url + path, init));
+    fetchFrom(server);
   });
   afterEach(() => {
     vi.unstubAllGlobals();

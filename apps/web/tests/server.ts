@@ -1,6 +1,6 @@
 import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { afterAll, beforeAll, beforeEach } from "vitest";
+import { afterAll, beforeAll, beforeEach, vi } from "vitest";
 
 export interface Asked {
   method: string;
@@ -105,4 +105,10 @@ export function openStream(response: ServerResponse, ...events: string[]): void 
 export function breakOff(response: ServerResponse): void {
   // What was written is on its way first.
   setTimeout(() => response.destroy(), 20);
+}
+
+/** Sends to it what a page fetches from where it is itself, until the globals are set back. */
+export function fetchFrom(server: TestServer): void {
+  const { fetch } = globalThis;
+  vi.stubGlobal("fetch", (path: string, init: RequestInit) => fetch(server.url + path, init));
 }

@@ -238,6 +238,19 @@ async def test_a_retry_with_its_key_is_the_same_event(
     assert (await ingest.post("/v1/feedback", json=other, headers=headers)).status_code == 409
 
 
+async def test_what_was_refused_may_come_again_mended_with_its_key(
+    chat: httpx.AsyncClient, ingest: httpx.AsyncClient
+) -> None:
+    answer = await ask(chat)
+    grant: dict[str, Any] = {key: answer[key] for key in ("client_request_id", "trace_id")}
+    headers = token(user="dora", **grant) | {"Idempotency-Key": uuid4().hex}
+    thumb = {"name": "user_feedback", "value": True}
+    twice = await ingest.post("/v1/feedback", json={"assessments": [thumb, thumb]}, headers=headers)
+    assert twice.status_code == 422
+    mended = await ingest.post("/v1/feedback", json={"assessments": [thumb]}, headers=headers)
+    assert mended.status_code == 202, mended.text
+
+
 async def test_feedback_that_was_just_accepted_or_that_nobody_knows(chat: httpx.AsyncClient) -> None:
     said = {"client_request_id": f"later-{uuid4().hex}", "assessments": [{"name": "n", "value": 1}]}
     (item,) = (await chat.post("/v1/feedback", json=said)).json()["feedback"]

@@ -175,18 +175,6 @@ def test_a_retry_keeps_its_time_and_another_request_may_not_use_its_key() -> Non
     assert seen.time_of("c", "k", b"9", now=NOW + timedelta(days=2)) == NOW + timedelta(days=2)
 
 
-def test_what_was_refused_may_come_again_mended_with_its_key() -> None:
-    seen = SeenKeys()
-    at = seen.time_of("a", "k", b"wrong", now=NOW)
-    seen.forget("a", "k", at)
-    later = NOW + timedelta(seconds=1)
-    assert seen.time_of("a", "k", b"right", now=later) == later
-    # A retry that is refused takes nothing from the first.
-    seen.forget("a", "k", NOW)
-    with pytest.raises(ProblemError):
-        seen.time_of("a", "k", b"other", now=NOW)
-
-
 @pytest.mark.parametrize("key", ["", "x" * 256])
 def test_what_is_no_key_is_refused(key: str) -> None:
     with pytest.raises(ProblemError) as raised:
